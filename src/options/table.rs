@@ -193,9 +193,9 @@ define_options! {
     ClaimsIssuer ["cliss"] OptionType::Text, "",
         "The iss claim: the client ID or consumer key registered with the authorization server.";
     ClaimsSubject ["clsub"] OptionType::Text, "",
-        "The sub claim: the user or service for which the token is issued.";
+        "The sub claim: the user or service for which the token is issued. Required by some providers (docs/providers.md); otherwise a JWT without it is a warning, unless the provider or the method has a default: for a client assertion it is iss.";
     ClaimsAudience [] OptionType::Text, "by provider, else the token URL",
-        "The aud claim; the server compares it byte for byte.";
+        "The aud claim; the server compares it byte for byte. If the signed JWT itself is the token, there is no default, and a JWT without it is a warning.";
     JWTCertStore ["jwtcs"] OptionType::Path, "",
         "The file with the signing key: PKCS#12, JKS, JCEKS, PEM, DER or JSON, detected by content. Or {pkcs11:token=…;object=…}, a key on a PKCS#11 token (RFC 7512). A JSON file of Google or Box also supplies defaults: ClaimsIssuer and JWTKeyID; for Google TokenEndpoint; for Box ClientID, ClientSecret, ClaimsSubject and box_sub_type.";
     JWTCertPassword ["jwtcp"] OptionType::Secret, "",

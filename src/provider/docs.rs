@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Audience, ConsentProfile, JwtUse, Profile, ScopeLocation, profiles};
+use super::{Audience, ConsentProfile, DefaultSubject, JwtUse, Profile, ScopeLocation, profiles};
 use crate::options::table;
 
 const PAGE_HEADER: &str = "# Providers\n\n\
@@ -67,6 +67,7 @@ fn list_facts(profile: &Profile) -> Vec<String> {
         JwtUse::ClientAuthentication => "The JWT authenticates the client (RFC 7523 section 2.2).".to_owned(),
         JwtUse::AccessToken => "The JWT is the access token; there is no token endpoint.".to_owned(),
     }];
+    facts.extend(profile.default_subject.map(|subject| subject_text(subject).to_owned()));
     facts.push(format!("`aud` is {}.", audience_text(&profile.audience)));
     if let [default, others @ ..] = profile.algorithms.as_slice() {
         let others: Vec<_> = others.iter().map(|other| format!("{other:?}")).collect();
@@ -111,6 +112,14 @@ fn consent_facts(consent: &ConsentProfile) -> impl Iterator<Item = String> {
     let admin = consent.admin_endpoint.as_ref().map(|url| format!("An administrator consents at `{url}`."));
     let steps = consent.admin_steps.as_ref().map(|steps| format!("Administrator consent: {steps}."));
     [user, requirements, admin, steps].into_iter().flatten()
+}
+
+fn subject_text(subject: DefaultSubject) -> &'static str {
+    match subject {
+        DefaultSubject::Issuer => "`sub` is the same as `iss` unless `ClaimsSubject` is set.",
+        DefaultSubject::None => "`sub` is absent unless `ClaimsSubject` is set.",
+        DefaultSubject::Configured => "`sub` is required: set `ClaimsSubject`.",
+    }
 }
 
 fn audience_text(audience: &Audience) -> String {

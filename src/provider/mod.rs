@@ -10,8 +10,8 @@ mod profile;
 
 pub use docs::as_markdown;
 pub use profile::{
-    Audience, ClientAuthRule, DefaultScope, ErrorPatterns, Evidence, JwtUse, Profile, ResponseMarks,
-    text_for_host,
+    Audience, ClientAuthRule, DefaultScope, DefaultSubject, ErrorPatterns, Evidence, JwtUse, Profile,
+    ResponseMarks, text_for_host,
 };
 
 /// Where the scope of an assertion grant is sent.

@@ -22,8 +22,9 @@ pub struct Profile {
     /// Whether iss is the client ID, so that ClientID and ClaimsIssuer can replace each other.
     #[serde(default)]
     pub issuer_is_client_id: bool,
-    /// Whether sub defaults to iss. If `None`, RFC 7523 section 3 applies: only for client authentication.
-    pub subject_is_issuer: Option<bool>,
+    /// The sub claim if ClaimsSubject is not set. If `None`, RFC 7523 section 3 applies: iss for client authentication;
+    /// otherwise ClaimsSubject is expected.
+    pub default_subject: Option<DefaultSubject>,
     /// Whether iss is `ACCOUNT.USER` in uppercase followed by the key's fingerprint, and sub the same without
     /// it.
     #[serde(default)]
@@ -105,6 +106,17 @@ pub enum JwtUse {
     ClientAuthentication,
     /// The access token itself.
     AccessToken,
+}
+
+/// The sub claim of an assertion if ClaimsSubject is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum DefaultSubject {
+    /// The same as iss.
+    Issuer,
+    /// No sub claim.
+    None,
+    /// No default: ClaimsSubject must be set.
+    Configured,
 }
 
 /// The aud claim of an assertion.

@@ -157,7 +157,9 @@ impl OptionResolver<'_> {
         match inputs.method {
             AuthMethod::JwtBearer | AuthMethod::SignedJwt => {
                 let inputs = GrantInputs { endpoint: None, ..*inputs };
-                Some(Flow::SignedJwt(Box::new(self.assertion_config(&inputs, false)?)))
+                let jwt = self.assertion_config(&inputs, false)?;
+                self.check_token_audience(&jwt, inputs.profile);
+                Some(Flow::SignedJwt(Box::new(jwt)))
             }
             AuthMethod::AccessToken => Some(Flow::AccessToken(self.require_secret(OptionId::AccessToken)?)),
             AuthMethod::BearerToken => Some(Flow::AccessToken(self.require_secret(OptionId::SecurityToken)?)),

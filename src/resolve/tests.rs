@@ -3,7 +3,7 @@ use super::*;
 use crate::base::error::Status;
 use crate::options::ProcessEnvironment;
 
-const BASE: &str = "AuthenticationMethod=55;ClaimsIssuer=me;JWTCertStore=k.jks;";
+const BASE: &str = "AuthenticationMethod=55;ClaimsIssuer=me;ClaimsSubject=u;JWTCertStore=k.jks;";
 
 fn resolution(more: &str) -> Resolution {
     resolve(&Options::parse(&format!("{BASE}{more}")).unwrap())
@@ -392,7 +392,7 @@ fn unsent_authorization_header_warns() {
         ("am=55;cliss=me;JWTCertStore=k.jks;TokenEndpoint=https://a/t", None),
         ("am=25", None),
         (
-            "Provider=hydra;am=55;cliss=me;JWTCertStore=k.jks;TokenEndpoint=https://a/t;ClientID=c;ClientSecret=s",
+            "Provider=hydra;am=55;cliss=me;clsub=u;JWTCertStore=k.jks;TokenEndpoint=https://a/t;ClientID=c;ClientSecret=s",
             Some("AuthHeader"),
         ),
     ] {
@@ -541,7 +541,7 @@ fn meant_token_endpoint_is_required() {
         let options = Options::parse(&format!("am=55;JWTCertStore=k.jks;{text};ClaimsIssuer=me")).unwrap();
         assert!(matches!(resolve(&options).config.unwrap().flow, Flow::SignedJwt(_)), "{text}");
     }
-    let jwt = "am=JWT;ClaimsIssuer=me;JWTCertStore=k.jks;Provider=docusign;Scope=a;ClaimsAudience=b";
+    let jwt = "am=JWT;ClaimsIssuer=me;ClaimsSubject=u;JWTCertStore=k.jks;Provider=docusign;Scope=a;ClaimsAudience=b";
     assert!(matches!(flow(jwt), Flow::SignedJwt(_)));
 }
 

@@ -94,7 +94,9 @@ pub(super) fn fixture(options: &str) -> ConnectionFixture {
     let key_dir = KeyDir::new();
     let key_source = key_dir.fixture("ec.pem", None);
     let key_file = key_source.files().next().unwrap();
-    let connection_string = format!("{options};am=55;ClaimsIssuer=me;JWTCertStore={{{key_file}}}");
+    let connection_string = format!(
+        "{options};am=55;ClaimsIssuer=me;ClaimsSubject=u;ClaimsAudience=a;JWTCertStore={{{key_file}}}"
+    );
     let connection = open_connection(&connection_string, process);
     let key_file = PathBuf::from(key_file.to_string());
     ConnectionFixture { connection, process, clock_state, connection_string, key_file, _key_dir: key_dir }

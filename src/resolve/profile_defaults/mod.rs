@@ -2,12 +2,12 @@
 
 use super::method::{AuthMethod, ResolvedMethod};
 use super::option_resolver::OptionResolver;
-use super::{HttpHeader, OAuthClient};
+use super::{AssertionConfig, HttpHeader, OAuthClient};
 use crate::base::url::EndpointUrl;
 use crate::jwt::{JoseHeader, RawObject};
 use crate::key::{CertHeader, KeySource};
 use crate::options::OptionId;
-use crate::provider::{self, Audience, JwtUse, Profile, ScopeLocation};
+use crate::provider::{self, Audience, DefaultSubject, JwtUse, Profile, ScopeLocation};
 
 /// The default lifetime of an assertion (iat to exp) in seconds.
 const DEFAULT_ASSERTION_LIFETIME_SECS: u32 = 300;
@@ -73,8 +73,32 @@ impl OptionResolver<'_> {
             let bare_issuer = issuer.as_deref().map(|issuer| without_fingerprint(issuer).to_owned());
             return IssuerSubject { subject: subject.or(bare_issuer), issuer };
         }
-        let subject_is_issuer = profile.and_then(|profile| profile.subject_is_issuer).unwrap_or(as_client);
-        IssuerSubject { subject: subject.or_else(|| issuer.clone().filter(|_| subject_is_issuer)), issuer }
+        if subject.is_some() || additional.contains_key("sub") {
+            return IssuerSubject { issuer, subject };
+        }
+        let subject = match (profile.and_then(|profile| profile.default_subject), as_client) {
+            (Some(DefaultSubject::None), _) => None,
+            (Some(DefaultSubject::Issuer), _) | (_, true) => issuer.clone(),
+            (Some(DefaultSubject::Configured), false) => self.require(OptionId::ClaimsSubject),
+            (None, false) => {
+                let text = "is not set, so the JWT has no sub claim, which an assertion must have (RFC 7523 section 3); \
+                            set it to the user or service for which the token is issued";
+                self.add_warning(OptionId::ClaimsSubject, text);
+                None
+            }
+        };
+        IssuerSubject { issuer, subject }
+    }
+
+    /// Warns of a JWT without aud that itself is the token, unless the provider needs none.
+    pub(super) fn check_token_audience(&mut self, jwt: &AssertionConfig, profile: Option<&Profile>) {
+        let needs_none = profile.is_some_and(|profile| {
+            matches!(profile.audience, Audience::None | Audience::ConfiguredUnlessScope)
+        });
+        if jwt.audience.is_none() && !jwt.additional_claims.contains_key("aud") && !needs_none {
+            let text = "is not set, so the JWT has no aud claim; set it to the API that receives the JWT";
+            self.add_warning(OptionId::ClaimsAudience, text);
+        }
     }
 
     /// The default of the aud claim.

@@ -62,7 +62,7 @@ fn signer_gets_profile_cert_headers_not_algorithms() {
 fn default_audience_follows_provider_profile() {
     let audience_for = |provider: &str, url: &str| {
         let text = format!(
-            "am=55;Provider={provider};ClaimsIssuer=me;ClientSecret=s;ClientID=c;TokenURI=POST {url}"
+            "am=55;Provider={provider};ClaimsIssuer=me;ClaimsSubject=u;ClientSecret=s;ClientID=c;TokenURI=POST {url}"
         );
         assertion_config(&text).audience
     };
@@ -104,7 +104,7 @@ fn salesforce_audience_is_login_server_of_host() {
         ("usa2s.sfdc-8tgtt5.salesforce.com", test),
     ] {
         let url = format!("TokenURI=POST https://{host}/services/oauth2/token");
-        let text = format!("am=55;ClaimsIssuer=me;{url}");
+        let text = format!("am=55;ClaimsIssuer=me;ClaimsSubject=u;{url}");
         assert_eq!(token_endpoint_config(&text).profile.unwrap().name, "salesforce", "{host}");
         assert_eq!(assertion_config(&text).audience.as_deref(), Some(audience), "{host}");
         let configured = assertion_config(&format!("ClaimsAudience=https://mine.example;{text}")).audience;
@@ -129,7 +129,7 @@ fn explicit_options_override_profile_defaults() {
     assert_eq!((configured.issuer.as_str(), configured.subject.as_deref()), ("i", Some("s")));
     let with_header = assertion_config(&format!("{profile}JWTHeaders={{{{\"x5t\":\"abc\"}}}}}}"));
     assert!(with_header.header.cert_headers.is_empty());
-    let box_options = "Provider=box;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClientSecret=s;";
+    let box_options = "Provider=box;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClaimsSubject=u;ClientSecret=s;";
     let client = token_endpoint_config(box_options).client.unwrap();
     assert_eq!((client.id.as_str(), client.uses_basic_auth), ("me", false));
     assert!(
@@ -144,11 +144,13 @@ fn explicit_options_override_profile_defaults() {
             .is_none()
     );
     assert_eq!(
-        token_endpoint_config("Provider=salesforce;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me")
-            .token_lifetime,
+        token_endpoint_config(
+            "Provider=salesforce;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClaimsSubject=u"
+        )
+        .token_lifetime,
         Some(7200)
     );
-    let salesforce = "Provider=salesforce;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;Scope=api";
+    let salesforce = "Provider=salesforce;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClaimsSubject=u;Scope=api";
     assert_eq!(token_endpoint_config(salesforce).scope, None);
     assert_eq!(
         token_endpoint_config(&format!("{salesforce};ScopeIn=Parameter")).scope.as_deref(),
@@ -177,7 +179,8 @@ fn default_scope_applies_only_to_known_hosts() {
     assert_eq!(entra("https://adfs.example.us/adfs/oauth2/token"), None);
     let secret = "am=53;ClientID=me;ClientSecret=s;TokenURI=POST https://login.microsoftonline.com/t/oauth2/v2.0/token";
     assert_eq!(token_endpoint_config(secret).scope.as_deref(), Some("https://graph.microsoft.com/.default"));
-    let docusign = "Provider=docusign;am=55;ClaimsIssuer=me;TokenURI=POST https://a.example/t;";
+    let docusign =
+        "Provider=docusign;am=55;ClaimsIssuer=me;ClaimsSubject=u;TokenURI=POST https://a.example/t;";
     assert_eq!(assertion_config(docusign).scope.as_deref(), Some("signature impersonation"));
     assert_eq!(
         assertion_config(&format!("{docusign}Scope=click.manage")).scope.as_deref(),
@@ -203,6 +206,53 @@ fn client_assertion_issuer_and_subject_match() {
 }
 
 #[test]
+fn missing_subject_is_warning_unless_default_or_additional_claim() {
+    let grant = "am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me";
+    assert_eq!(warned_options(grant), ["ClaimsSubject"]);
+    for more in [
+        "ClaimsSubject=u",
+        "ClaimsAdditional='{\"sub\":\"u\"}'",
+        "ClaimsAdditional='{\"sub\":5}'",
+        "Provider=google",
+        "Provider=zitadel;JWTKeyID=k",
+        "Provider=maskinporten;JWTKeyID=k",
+    ] {
+        assert!(warned_options(&format!("{more};{grant}")).is_empty(), "{more}");
+    }
+    for client in ["ClientID=me", "Provider=netsuite;ClientID=me;JWTKeyID=k"] {
+        let text = format!("am=OAuth2-JWTClientAssertion;TokenURI=POST https://a.example/t;{client}");
+        assert!(warned_options(&text).is_empty(), "{client}");
+    }
+    for name in ["docusign", "salesforce", "box", "keycloak", "hydra", "servicenow"] {
+        let text = format!("Provider={name};{grant};ClientID=c;ClientSecret=s;JWTCertStore=k.jks");
+        let error = resolution(&text).config.unwrap_err();
+        let errors = || std::iter::once(&error).chain(error.additional());
+        let missing = errors().find(|error| error.status() == Status::MissingOption).unwrap();
+        assert_eq!(missing.option(), Some("ClaimsSubject"), "{name}: {error}");
+        let as_claim = format!("{text};ClaimsAdditional='{{\"sub\":\"u\",\"box_sub_type\":\"user\"}}'");
+        assert_eq!(assertion_config(&as_claim).subject.as_deref(), Some("u"), "{name}");
+    }
+}
+
+#[test]
+fn missing_audience_of_token_is_warning_unless_provider_needs_none() {
+    let token = "am=JWT;ClaimsIssuer=me;ClaimsSubject=u";
+    assert_eq!(warned_options(token), ["ClaimsAudience"]);
+    assert_eq!(warned_options("ClaimsIssuer=me;ClaimsSubject=u"), ["ClaimsAudience"]);
+    for more in [
+        "ClaimsAudience=a",
+        "ClaimsAdditional='{\"aud\":[\"a\"]}'",
+        "Provider=github-app",
+        "Provider=apple-asc;JWTKeyID=k",
+        "Provider=google-selfsigned;Scope=s",
+    ] {
+        assert!(warned_options(&format!("{token};{more}")).is_empty(), "{more}");
+    }
+    let grant = "am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClaimsSubject=u";
+    assert!(warned_options(grant).is_empty(), "it is the token URL");
+}
+
+#[test]
 fn profile_selects_client_assertion_unless_method_given() {
     let okta = "Provider=okta;ClientID=me;ClaimsIssuer=me;TokenURI=POST https://a.example/t;";
     for (method, client) in [("", true), ("am=24", true), ("am=OAuth2", true), ("am=55", false)] {
@@ -213,7 +263,7 @@ fn profile_selects_client_assertion_unless_method_given() {
 
 #[test]
 fn unmet_profile_requirement_warns() {
-    let box_options = "Provider=box;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClientSecret=s;";
+    let box_options = "Provider=box;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClaimsSubject=u;ClientSecret=s;";
     assert_eq!(warned_options(box_options), ["JWTKeyID", "ClaimsAdditional"]);
     let complete = format!("{box_options}JWTKeyID=k;ClaimsAdditional={{{{\"box_sub_type\":\"user\"}}}}}};");
     assert!(warned_options(&complete).is_empty());

@@ -49,8 +49,9 @@ fn listed_keys(report: &Value) -> Vec<(Option<&str>, &str)> {
 }
 
 fn connection_string(store: &str, options: &str) -> String {
+    let subject = if options.contains("ClaimsSubject") { "" } else { "ClaimsSubject=me;" };
     format!(
-        "{options};am=55;ClaimsIssuer=me;JWTCertPassword=secret;TokenURI=POST https://login.example/token;JWTCertStore={store}"
+        "{options};{subject}am=55;ClaimsIssuer=me;JWTCertPassword=secret;TokenURI=POST https://login.example/token;JWTCertStore={store}"
     )
 }
 
