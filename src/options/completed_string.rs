@@ -5,6 +5,7 @@
 //! which is effective only in a data source. RestConfigFile is kept, because the headers of the model cannot
 //! be set by an option.
 
+use super::paths::is_key_text;
 use super::{KEY_FILE_OPTIONS, OptionId, OptionOrigin, Options, connection_string, secret_refs, table};
 use crate::base::secret::Secret;
 use crate::base::url;
@@ -69,11 +70,13 @@ impl Options {
     }
 }
 
-/// Whether the value of a non-secret option contains a secret: a PIN, or the password in a URL.
+/// Whether the value of a non-secret option contains a secret: a PIN, the password in a URL, or a key.
 fn contains_secret(spec: &table::OptionSpec, text: &Secret) -> bool {
     let is_address =
         matches!(spec.id, OptionId::ProxyHost | OptionId::HostName | OptionId::HostNameInCertificate);
-    Pkcs11Uri::has_pin(text.reveal()) || url::contains_secret(text.reveal(), is_address)
+    Pkcs11Uri::has_pin(text.reveal())
+        || is_key_text(text.reveal())
+        || url::contains_secret(text.reveal(), is_address)
 }
 
 /// Allocates once: reallocation would leave copies of secrets in freed memory.

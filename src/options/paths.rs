@@ -13,6 +13,11 @@ use crate::base::policy::{Permission, Policy, Restriction};
 use crate::base::sanitize;
 use crate::key::Pkcs11Uri;
 
+/// Whether `text` is PEM or a JSON key. In place of a path it would appear in messages.
+pub(super) fn is_key_text(text: &str) -> bool {
+    ["-----BEGIN ", "\"kty\"", "\"private_key\"", "\"privateKey\""].iter().any(|part| text.contains(part))
+}
+
 impl Options {
     /// The file at `path`, which comes from `value`; confined to the allowed directories if `policy` requires
     /// it.
@@ -25,12 +30,20 @@ impl Options {
         }
     }
 
-    /// Why `policy` forbids the path or the key that `value` names, if it does; to be appended to the option
-    /// name. Does not access the file.
+    /// Why `value` cannot be the path of a file, or `policy` forbids the file or the key that it names; to be
+    /// appended to the option name. Does not access the file.
     #[must_use]
     pub fn path_rejection(&self, spec: &OptionSpec, value: &OptionValue, policy: Policy) -> Option<String> {
         let text = value.text.reveal();
         let names_file = spec.option_type == OptionType::Path && !text.is_empty();
+        if names_file && is_key_text(text) {
+            let advice = if spec.id == OptionId::JWTCertStore {
+                "set JWTPrivateKey to a private key"
+            } else {
+                "save it in a file"
+            };
+            return Some(format!("is the content of a file instead of its path; {advice}"));
+        }
         // A file name without a directory is searched in the system-wide directory.
         let in_system_folder =
             spec.id == OptionId::FILEDSN && !environment::has_folder(Path::new(text.trim()));

@@ -18,6 +18,7 @@ mod json_key_files;
 mod key_corpus;
 mod key_file_corruption;
 mod key_files;
+mod key_material;
 mod login;
 mod message_texts;
 mod providers;

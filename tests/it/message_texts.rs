@@ -86,6 +86,8 @@ const OFFLINE: &[&str] = &[
     "am=55;ClaimsIssuer=me;JWTCertStore={keytool.jks};JWTCertPassword=secret;JWTAlgorithm=ES256",
     "am=55;ClaimsIssuer=me;JWTCertStore={rsa512.pem}",
     "am=55;ClaimsIssuer=me;JWTPrivateKey=nonsense",
+    "am=55;ClaimsIssuer=me;JWTCertStore=-----BEGIN PRIVATE KEY-----",
+    "am=55;ClaimsIssuer=me;JWTPrivateKey=nonsense;JWTCertificate=-----BEGIN CERTIFICATE-----",
     "am=55;ClaimsIssuer=me;JWTSecret=short;JWTAlgorithm=HS256",
     "am=55;ClaimsIssuer=me;JWTSecret=base64:!!!;JWTAlgorithm=HS256",
     "am=55;ClaimsIssuer=me;JWTCertStore={keytool.jks};JWTCertPassword=env:NAME",
