@@ -153,6 +153,12 @@ fn consent_url_matches_docusign_consent_types() {
         get_consent_url(&connection).unwrap(),
         format!("{origin}/oauth/auth?response_type=code&scope=signature%20impersonation&{rest}")
     );
+    connection.set_option("ClaimsSubject", "another@example.com").unwrap();
+    assert_eq!(
+        get_consent_url(&connection).unwrap(),
+        format!("{origin}/oauth/auth?response_type=code&scope=signature%20impersonation&{rest}"),
+        "the URL is the same for all users"
+    );
     connection.set_option("ConsentType", "ExternalAdmin").unwrap();
     assert_eq!(
         get_consent_url(&connection).unwrap(),

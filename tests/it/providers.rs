@@ -260,6 +260,39 @@ fn salesforce_ended_session_fetches_new_token() {
 }
 
 #[test]
+fn docusign_environment_follows_token_host() {
+    for host in ["account.docusign.com", "account-d.docusign.com"] {
+        for (scope, encoded) in [
+            ("", "signature%20impersonation"),
+            ("Scope=impersonation click.manage", "impersonation%20click.manage"),
+        ] {
+            let connection = open(&format!(
+                "am=55;ClaimsIssuer=key;ClaimsSubject={USER_ID};JWTCertStore={};JWTCertPassword=secret;\
+                 TokenURI=https://{host}/oauth/token;RedirectURI=http://localhost:3000;{scope}",
+                stores::path("keytool.jks")
+            ))
+            .unwrap();
+            assert_eq!(
+                connection.consent_url().unwrap(),
+                format!(
+                    "https://{host}/oauth/auth?response_type=code&scope={encoded}&client_id=key\
+                     &redirect_uri=http%3A%2F%2Flocalhost%3A3000"
+                )
+            );
+            let report: Value = serde_json::from_str(&connection.explain().unwrap()).unwrap();
+            let claims = &report["assertion"]["claims"];
+            assert_eq!(claims["aud"]["value"], host, "{report:#}");
+            assert_eq!(claims["scope"]["value"], encoded.replace("%20", " "), "{report:#}");
+            assert_eq!(
+                report["request"]["url"]["value"],
+                format!("https://{host}/oauth/token"),
+                "{report:#}"
+            );
+        }
+    }
+}
+
+#[test]
 fn entra_needs_ps256_thumbprint_and_parses_errors() {
     let server = start_provider(Provider::Entra, assertion_client());
     let scope = "Scope=https://graph.microsoft.com/.default";

@@ -7,8 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::c_api::{LogLines, Token, get_token, open};
+use crate::support::tempdir::TestDir;
 use crate::support::{ISSUER, datadirect_string, minimal_string, start_mock_server, stores};
 use authgrant::ffi::status::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mock_server::{Behavior, ClientOptions, Config, ExpiresIn, GetResponse, MockServer, Verdict};
 
 fn request_methods(server: &MockServer) -> Vec<String> {
@@ -27,6 +30,82 @@ fn datadirect_string_works_with_every_store() {
         assert_eq!(token.token_type(), "Bearer");
         assert_eq!(request_methods(&server), ["GET", "POST"]);
     }
+}
+
+#[test]
+fn method_24_with_key_is_jwt_bearer_grant() {
+    for more in ["", "ClientID=c;ClientSecret=s;AuthURI=https://account-d.docusign.com/oauth/auth;"] {
+        let server = start_mock_server(Config::https());
+        let string = datadirect_string(&stores::path("keytool.jks"), &server);
+        let string = string.replace("AuthenticationMethod=55", "AuthenticationMethod=24");
+        assert!(string.contains("AuthenticationMethod=24"), "{string}");
+        let token = get_token(&format!("{more}{string}")).unwrap();
+        assert_eq!(server.issued_tokens(), [token.value()]);
+        let requests = server.token_requests();
+        let request = requests.last().unwrap();
+        let grant_type = request.parameter("grant_type");
+        assert_eq!(grant_type.as_deref(), Some("urn:ietf:params:oauth:grant-type:jwt-bearer"));
+        assert_eq!(request.verdict, Verdict::Granted);
+        assert_eq!(request.claims.as_ref().unwrap()["iss"], ISSUER);
+    }
+}
+
+#[test]
+fn vendor_sample_opens_as_printed() {
+    // The text of the documentation, with its line breaks and blanks.
+    let sample = "DRIVER=DataDirect 8.0 Autonomous REST Connector; \n       \
+                  RestConfigFile=C:/path/to/docusign.rest;AuthenticationMethod=55;\n       \
+                  ClaimsIssuer='1a2b3c4d5e_6f7g8h9g';ClaimsSubject=jsmith@example.com;\n       \
+                  JWTCertStore=jwtcert.jks;JWTCertPassword=secret;\n       \
+                  TokenUri=https://account-d.docusign.com/oauth/token;\n       \
+                  RedirectUri=http://localhost:3000;AuthHeader=response_type;SecurityToken=code;\n       \
+                  Scope=signature impersonation;\n";
+    let connection = open(sample).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&connection.validate()).unwrap();
+    let options = |member: &str| {
+        let problems = report[member].as_array().unwrap().iter();
+        problems.map(|problem| problem["option"].as_str().unwrap_or("").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(options("problems"), ["JWTCertStore"], "only the key store is missing: {report:#}");
+    assert_eq!(options("warnings"), ["RestConfigFile"], "{report:#}");
+    let url = connection.consent_url().unwrap();
+    let expected = "https://account-d.docusign.com/oauth/auth?response_type=code&scope=signature%20impersonation\
+                    &client_id=1a2b3c4d5e_6f7g8h9g&redirect_uri=http%3A%2F%2Flocalhost%3A3000";
+    assert_eq!(url, expected);
+}
+
+#[test]
+fn scopes_are_sent_together_and_unchanged() {
+    let server = start_mock_server(Config::http());
+    let scopes = "signature impersonation click.manage https://www.googleapis.com/auth/drive.readonly";
+    get_token(&minimal_string(&server, &format!("Scope={scopes}"))).unwrap();
+    let requests = server.token_requests();
+    let [request] = &requests[..] else { panic!("{requests:?}") };
+    assert_eq!(request.claims.as_ref().unwrap()["scope"], scopes);
+    assert_eq!(request.parameter("scope").as_deref(), Some(scopes));
+    for scope in ["click.manage", "Click.Manage", "a"] {
+        get_token(&minimal_string(&server, &format!("Scope={scope}"))).unwrap();
+        let request = server.token_requests().pop().unwrap();
+        assert_eq!(request.claims.as_ref().unwrap()["scope"], scope);
+    }
+}
+
+#[test]
+fn model_headers_are_sent_to_api() {
+    let server = start_mock_server(Config::http());
+    let model = r##"{"#headers": {"X-Tenant": "t1", "Accept": "application/json"}}"##;
+    let dir = TestDir::with_file("a.rest", model);
+    let options = format!("RestConfigFile={};AuthHeader=X-First;SecurityToken=1", dir.path("a.rest"));
+    let connection = open(&minimal_string(&server, &options)).unwrap();
+    let token = connection.get_token().unwrap().value();
+    let expected = [
+        ("Authorization", format!("Bearer {token}")),
+        ("X-First", "1".to_owned()),
+        ("Accept", "application/json".to_owned()),
+        ("X-Tenant", "t1".to_owned()),
+    ];
+    let expected: Vec<_> = expected.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    assert_eq!(connection.get_headers().unwrap(), expected);
 }
 
 #[test]
@@ -84,8 +163,15 @@ fn signed_jwt_is_token_without_endpoint() {
         format!("am=55;ClaimsIssuer=me;ClaimsSubject=a;JWTCertStore={}", stores::path("openssl.pem"));
     let connection = open(&string).unwrap();
     let token = connection.get_token().unwrap();
-    assert_eq!(token.value().split('.').count(), 3);
-    assert!(token.expires_at() > 0);
+    let value = token.value();
+    let parts: Vec<_> = value.split('.').collect();
+    assert_eq!(parts.len(), 3);
+    let claims: serde_json::Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
+    assert_eq!((&claims["iss"], &claims["sub"]), (&"me".into(), &"a".into()));
+    assert_eq!(claims["exp"], token.expires_at());
+    let header = ("Authorization".to_owned(), format!("Bearer {value}"));
+    assert_eq!(connection.get_headers().unwrap(), [header]);
     assert_eq!(connection.get_token().unwrap().value(), token.value(), "it is cached until it expires");
     assert_eq!(connection.get_token_with(0, 0, AUTHGRANT_NO_NETWORK).unwrap().value(), token.value());
 }

@@ -98,6 +98,29 @@ fn negative_entry_is_reported_until_cleared() {
 }
 
 #[test]
+fn expired_token_is_requested_with_new_jwt() {
+    let (server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let fixture = fixture(&format!("{endpoint};RefreshMargin=0"));
+    let get = || drop(fixture.connection.get_token(CallOptions::default()).unwrap());
+    get();
+    fixture.advance_to(3599);
+    get();
+    assert_eq!(count_token_requests(&server), 1, "the token is valid");
+    fixture.advance_to(3600);
+    get();
+    let requests = server.token_requests();
+    let [first, second] = &requests[..] else { panic!("{requests:?}") };
+    let claim =
+        |request: &mock_server::RecordedRequest, name: &str| request.claims.clone().unwrap()[name].clone();
+    assert_ne!(claim(first, "jti"), claim(second, "jti"));
+    for name in ["iat", "exp"] {
+        let elapsed = claim(second, name).as_i64().unwrap() - claim(first, name).as_i64().unwrap();
+        assert_eq!(elapsed, 3600, "{name}");
+    }
+    assert_ne!(first.parameter("assertion"), second.parameter("assertion"));
+}
+
+#[test]
 fn wall_clock_change_keeps_token_lifetime() {
     let (server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
     let fixture = fixture(&endpoint);
