@@ -34,13 +34,13 @@ pub extern "C" fn authgrant_cancel_token_new(
 /// Thread-safe. May be called from inside a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_cancel_token_cancel(token: *mut SharedCancelToken) {
-    // SAFETY: the header requires NULL or a token that was not released.
-    guard!(
-        or(),
-        if let Some(token) = unsafe { token.as_ref() } {
-            token.cancel()
+    guard!(or(), {
+        // SAFETY: the header requires NULL or a token that was not released.
+        let token = unsafe { token.as_ref() };
+        if let Some(token) = token {
+            token.cancel();
         }
-    );
+    });
 }
 
 /// Ends the effect of authgrant_cancel_token_cancel() on later calls. Calls that were cancelled stay cancelled.
@@ -52,13 +52,13 @@ pub extern "C" fn authgrant_cancel_token_cancel(token: *mut SharedCancelToken) {
 /// Thread-safe. May be called from inside a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_cancel_token_reset(token: *mut SharedCancelToken) {
-    // SAFETY: the header requires NULL or a token that was not released.
-    guard!(
-        or(),
-        if let Some(token) = unsafe { token.as_ref() } {
-            token.reset()
+    guard!(or(), {
+        // SAFETY: the header requires NULL or a token that was not released.
+        let token = unsafe { token.as_ref() };
+        if let Some(token) = token {
+            token.reset();
         }
-    );
+    });
 }
 
 /// Releases a cancel token. NULL is ignored. Calls in progress that it was passed to continue.
