@@ -35,6 +35,12 @@ fail() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# write_pkg_config DIRECTORY: prints authgrant.pc for the library in a directory, which is not installed.
+write_pkg_config() {
+    printf '%s\n' "Name: authgrant" "Description: OAuth access tokens from ODBC connection strings" "Version: 0" \
+        "Cflags: -I$ROOT/include" "Libs: -L$1 -lauthgrant -Wl,-rpath,$1"
+}
+
 # start_server NAME COMMAND... : starts the server and waits for its line `ready URL`; SERVER_URL is that URL.
 # Its standard input is closed when the script ends, however it ends.
 start_server() {

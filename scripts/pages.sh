@@ -18,7 +18,7 @@ part_of() {
         tests/interop/test_hydra.py::*) echo hydra ;;
         tests/interop/*) echo interop ;;
         bindings/python/*) echo python ;;
-        tests/bindings/go/*) echo go ;;
+        bindings/go/*) echo go ;;
         tests/isolated/network.rs::*) echo network ;;
         tests/isolated/pkcs11.rs::*) echo pkcs11 ;;
         *) echo rust ;;

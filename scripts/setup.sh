@@ -47,7 +47,12 @@ part_keys() {
     need certtool gnutls-bin
     need python3 python3
 }
-part_go() { need go golang-go; }
+part_go() {
+    need go golang-go
+    need pkg-config pkgconf
+    # From 1.21 on Go fetches the version that bindings/go/go.mod names; Debian's may be older.
+    ! has go || (cd bindings/go && go list -m >/dev/null 2>&1) || MISSING+=("go 1.21 or newer")
+}
 part_valgrind() { need valgrind valgrind; }
 
 # Proxies, and a server that requests client certificates.

@@ -13,6 +13,7 @@ MORE=(keycloak hydra)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
 RAN=$ROOT/build/ran
+STATICCHECK=v0.8.2
 mkdir -p "$RAN"
 passed=0
 failed=0
@@ -57,8 +58,11 @@ run_network() { cargo test --no-fail-fast --test network; }
 run_pkcs11() { cargo test --no-fail-fast --test pkcs11; }
 run_pages() { scripts/pages.sh "$RAN"; }
 run_go() {
-    cd tests/bindings/go && CGO_ENABLED=1 CGO_CFLAGS="-I$ROOT/include" GOFLAGS=-mod=mod GOTOOLCHAIN=local \
-        CGO_LDFLAGS="-L$LIBRARY -lauthgrant -Wl,-rpath,$LIBRARY" go test -count=1 -v ./...
+    cd bindings/go && export CGO_ENABLED=1 PKG_CONFIG_PATH=$SCRATCH/pkgconfig
+    mkdir -p "$PKG_CONFIG_PATH"
+    write_pkg_config "$LIBRARY" >"$PKG_CONFIG_PATH/authgrant.pc"
+    [ -z "$(gofmt -l . | tee /dev/stderr)" ] && go vet ./... &&
+        go run "honnef.co/go/tools/cmd/staticcheck@$STATICCHECK" ./... && go test -race -count=1 -v ./...
 }
 
 needs() {
@@ -107,7 +111,9 @@ names() {
     case $1 in
         rust | model | network | pkcs11) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
         python | recipes | samples | interop | keycloak | hydra) sed -nE 's/^((tests|bindings)\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
-        go) sed -n 's/^--- PASS: \([^ ]*\).*/tests\/bindings\/go\/authgrant_test.go::\1/p' "$LOG" ;;
+        go) sed -n 's/^--- PASS: \([^ ]*\).*/\1/p' "$LOG" | while read -r test; do
+            grep -lE "^func $test\(" bindings/go/*_test.go | sed "s/$/::$test/"
+        done ;;
         c) sed -n 's/^ok /scripts\/test-c.sh::/p' "$LOG" ;;
         mutants) sed -n 's/^ok /scripts\/mutants.sh::/p' "$LOG" ;;
         browser) sed -n 's/^ok /tests\/interop\/browser\/run.mjs::/p' "$LOG" ;;

@@ -1,3 +1,0 @@
-module authgrant/ffi
-
-go 1.20
