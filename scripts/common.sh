@@ -7,6 +7,7 @@ BENCH_VENV=$ROOT/target/bench-venv
 RECIPES_VENV=$ROOT/target/recipes-venv
 WHEEL_VENV=$ROOT/target/wheel-venv
 CANAILLE_VENV=$ROOT/target/canaille-venv
+ZIG_VENV=$ROOT/target/zig-venv
 TOOLS=$ROOT/target/tools
 HYDRA=2.3.0
 ODPI=github.com/godror/godror@v0.40.4
@@ -33,12 +34,30 @@ fail() {
     exit 1
 }
 
+# functions_in HEADER: prints every authgrant_ name before a parenthesis, sorted: functions, and callback types, which end in _fn.
+functions_in() {
+    sed -e 's:/\*.*\*/::g' -e '\:/\*:,\:\*/:d' -e 's://.*::' "$1" | grep -oE '\bauthgrant_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u
+}
+
 has() { command -v "$1" >/dev/null 2>&1; }
 
 # write_pkg_config DIRECTORY: prints authgrant.pc for the library in a directory, which is not installed.
 write_pkg_config() {
     printf '%s\n' "Name: authgrant" "Description: OAuth access tokens from ODBC connection strings" "Version: 0" \
         "Cflags: -I$ROOT/include" "Libs: -L$1 -lauthgrant -Wl,-rpath,$1"
+}
+
+# try NAME COMMAND...: a test. Prints `ok NAME`, or the output of the command and `not ok NAME`, and then sets failed=1.
+try() {
+    local name=$1
+    shift
+    if "$@" >"$SCRATCH/output" 2>&1; then
+        echo "ok $name"
+    else
+        failed=1
+        sed 's/^/    /' "$SCRATCH/output"
+        echo "not ok $name"
+    fi
 }
 
 # start_server NAME COMMAND... : starts the server and waits for its line `ready URL`; SERVER_URL is that URL.

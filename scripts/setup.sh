@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python go browser oidc zitadel canaille glewlwyd network pkcs11 valgrind binutils wheel cargo-deny miri mutants recipes)
+ALL=(build java openssl keys python go browser oidc zitadel canaille glewlwyd network pkcs11 valgrind binutils wheel zig cargo-deny miri mutants recipes)
 MORE=(bench hydra keycloak)
 MISSING=()
 UPDATED=
@@ -213,6 +213,9 @@ part_binutils() {
     need objcopy binutils
     need addr2line binutils
 }
+
+# A C compiler for any version of glibc, and the command that makes cargo use it. cargo-zigbuild finds zig in its own environment.
+part_zig() { python_packages packaging/zig-requirements.txt "$ZIG_VENV"; }
 
 part_python() { python_packages tests/interop/requirements.txt "$VENV"; }
 

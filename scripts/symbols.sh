@@ -8,9 +8,7 @@ declared=$SCRATCH/declared
 exported=$SCRATCH/exported
 bad=0
 
-# Without comments, every authgrant_ name before a parenthesis except callback types, which end in _fn.
-sed -e 's:/\*.*\*/::g' -e '\:/\*:,\:\*/:d' -e 's://.*::' include/authgrant.h |
-    grep -oE '\bauthgrant_[a-z0-9_]+ *\(' | tr -d ' (' | grep -v '_fn$' | sort -u >"$declared"
+functions_in include/authgrant.h | grep -v '_fn$' >"$declared"
 nm --dynamic --defined-only --extern-only "$library" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u >"$exported"
 
 if ! diff -u --label header --label library "$declared" "$exported"; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# test-c.sh LIBRARY_DIRECTORY: tests the header in every C and C++ standard that the compilers know, and the programs of tests/c and
-# examples-c.
+# test-c.sh LIBRARY_DIRECTORY: tests the headers in every C and C++ standard that the compilers know, and the programs of tests/c,
+# tests/cpp and examples-c.
 #
 # Programs also run with the address and undefined-behaviour sanitizers, and under valgrind, which find leaks and out-of-bounds reads
 # in the library. AUTHGRANT_VALGRIND=0 skips valgrind. Prints one line `ok NAME` or `not ok NAME` for each test.
@@ -14,18 +14,6 @@ mkdir "$out"
 failed=0
 strict=(-Wall -Wextra -Wpedantic -Wshadow -Werror -Iinclude)
 link=(-L"$library" -lauthgrant -Wl,-rpath,"$library" -pthread)
-
-try() {
-    local name=$1
-    shift
-    if "$@" >"$SCRATCH/output" 2>&1; then
-        echo "ok $name"
-    else
-        failed=1
-        sed 's/^/    /' "$SCRATCH/output"
-        echo "not ok $name"
-    fi
-}
 
 # knows_standard COMPILER LANGUAGE STANDARD
 knows_standard() { "$1" -x "$2" "-std=$3" -fsyntax-only /dev/null 2>/dev/null; }
@@ -47,6 +35,27 @@ for standard in c++11 c++14 c++17 c++20 c++2b c++23; do
     knows_standard c++ c++ "$standard" || [[ $standard = c++11 ]] || continue
     try "the header in $standard" compile_and_run "$out/header-$standard" \
         c++ "-std=$standard" "${strict[@]}" tests/c/header.cpp "${link[@]}"
+done
+# Every function of authgrant.h is used in authgrant.hpp.
+cpp_calls_every_function() {
+    functions_in include/authgrant.h | grep -v '_fn$' >"$SCRATCH/declared"
+    sed 's://.*::' include/authgrant.hpp | grep -oE '\bauthgrant_[a-z0-9_]+' | sort -u >"$SCRATCH/called"
+    ! comm -23 "$SCRATCH/declared" "$SCRATCH/called" | grep .
+}
+try "the C++ header has every function" cpp_calls_every_function
+cpp=("${strict[@]}" -Wconversion)
+# The clang of zig, as a plain compiler: `zig c++` would build a C++ library first.
+clang=("$ZIG_VENV/bin/python-zig" clang --driver-mode=g++ --target=x86_64-linux-gnu -fsyntax-only)
+for resources in "$ZIG_VENV"/lib/python3*/site-packages/ziglang/lib/include; do clang+=(-isystem "$resources"); done
+for standard in c++17 c++20 c++2b c++23; do
+    knows_standard c++ c++ "$standard" || [[ $standard = c++17 ]] || continue
+    try "the C++ header in $standard" c++ "-std=$standard" "${cpp[@]}" -fsyntax-only tests/cpp/every_function.cpp
+    try "the C++ header in $standard with clang" "${clang[@]}" "-std=$standard" "${cpp[@]}" tests/cpp/every_function.cpp
+done
+for name in every_function cpp_consent; do
+    try "$name compiles" c++ -std=c++17 "${cpp[@]}" -g "tests/cpp/$name.cpp" -o "$out/$name" "${link[@]}"
+    try "$name compiles with sanitizers" c++ -std=c++17 "${cpp[@]}" -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+        "tests/cpp/$name.cpp" -o "$out/$name.san" "${link[@]}"
 done
 for name in every_export threads exit no_random fork fork_first fork_stress; do
     source=tests/c/$name.c
@@ -87,6 +96,7 @@ run() {
 
 [ "${AUTHGRANT_VALGRIND:-1}" != 1 ] || scripts/setup.sh valgrind
 run every_export "$text"
+run every_function "$text"
 run threads "$text"
 run no_random "$text"
 run exit "LogoffURI=$SERVER_URL/oauth/logoff;$text"
@@ -149,6 +159,12 @@ consent_manually() {
     grep -q 'Thank you for granting consent' "$SCRATCH/transcript" && grep -q '^Consent was received.$' "$SCRATCH/transcript"
 }
 
+# cpp_consent PROGRAM...: the C++ program gets consent from tests/c/user.sh.
+cpp_consent() {
+    control require-consent '{"sub": "jsmith@example.com"}'
+    timeout 120 "$@" "$ROOT/tests/c/user.sh" "$text"
+}
+
 port=$(free_port)
 text=$(connection_string "$KEY_STORE" "$SERVER_URL" "$SCRATCH/ca.pem" | sed "s,http://localhost:3000,http://127.0.0.1:$port/done,")
 text="Provider=docusign;ConsentTimeout=60;$text"
@@ -158,6 +174,8 @@ for program in "$out/consent" "$out/consent.san"; do
     try "$name in the browser" consent_prints "Consent was received." "$program"
     try "$name by hand" consent_manually "$program"
 done
+try "consent in C++" cpp_consent "$out/cpp_consent"
+try "consent in C++ with sanitizers" cpp_consent "$out/cpp_consent.san"
 if [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && [ -x "$out/consent" ]; then
     try "consent under valgrind" consent_prints "Consent was received." valgrind --quiet --error-exitcode=9 --leak-check=full \
         --errors-for-leak-kinds=definite --show-leak-kinds=definite "$out/consent"

@@ -72,7 +72,7 @@ needs() {
         miri) echo build miri ;;
         mutants) echo build mutants ;;
         symbols) echo build binutils ;;
-        c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl valgrind || echo build openssl ;;
+        c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl zig valgrind || echo build openssl zig ;;
         python) echo build wheel binutils openssl ;;
         go) echo build go openssl ;;
         recipes) echo build recipes ;;
