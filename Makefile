@@ -28,7 +28,7 @@ mutants: ## run the mutation tests of the modules in .cargo/mutants.toml (some h
 bench: ## run all benchmarks next to their peers; writes docs/performance.md (about ten minutes to build, one to run)
 	@scripts/bench.sh
 
-lib: ## build the release library in build/lib
+lib: ## build the release library, shared and static, in build/lib
 	@scripts/lib.sh release build/lib
 
 wheel: ## build the Python package in dist

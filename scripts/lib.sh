@@ -1,26 +1,66 @@
 #!/usr/bin/env bash
-# lib.sh PROFILE DIRECTORY: builds the library and installs it into DIRECTORY under its SONAME. Line tables of the
-# release library are in a separate debug file (scripts/split-debug.sh).
+# lib.sh PROFILE DIRECTORY: builds the library and writes libauthgrant.so.0 and the link libauthgrant.so to DIRECTORY.
+#
+# debug     what `cargo test` builds, without a SONAME
+# release   optimized, for this system and newer ones
+# portable  optimized, for any Linux with glibc 2.17 or newer
+#
+# Beside an optimized library it writes libauthgrant.a, a debug file with line tables (scripts/split-debug.sh), and notices and bill of
+# materials of what is linked in (scripts/third_party.py).
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-profile=${1:?release or debug}
+SONAME=libauthgrant.so.0
+GLIBC=2.17
+profile=${1:?debug, release or portable}
 directory=${2:?where the library goes}
 
+# optimized COMMAND... : builds the shared and the static library. Only they are built, because cargo does not apply link-time
+# optimization to a crate that is also built as an rlib. The name is set here and not in build.rs: a library of a plain
+# `cargo build` has none, so that programs that link it find it in the target directory.
+optimized() {
+    "$@" rustc --quiet --lib --profile dist --crate-type cdylib,staticlib "${options[@]}" -- -C link-arg=-Wl,-soname,$SONAME
+}
+
+# install_optimized BUILT: installs the libraries of the directory BUILT.
+install_optimized() {
+    scripts/split-debug.sh "$1/libauthgrant.so" "$directory"
+    objcopy --strip-debug --enable-deterministic-archives "$1/libauthgrant.a" "$SCRATCH/libauthgrant.a"
+    install -m 644 "$SCRATCH/libauthgrant.a" "$directory/libauthgrant.a"
+    scripts/third_party.py "$target" "$directory"
+    [ "$(soname "$directory/$SONAME")" = $SONAME ] || fail "lib.sh: $directory/$SONAME has no or another SONAME"
+}
+
+soname() { readelf --dynamic --wide "$1" | sed -n 's/.*(SONAME).*\[\(.*\)\]$/\1/p'; }
+
 mkdir -p "$directory"
+options=()
 case $profile in
     debug)
         scripts/setup.sh build
         cargo build --quiet --lib
-        install -m 755 "$TARGET/debug/libauthgrant.so" "$directory/libauthgrant.so.0"
+        install -m 755 "$TARGET/debug/libauthgrant.so" "$directory/$SONAME"
         ;;
     release)
-        scripts/setup.sh build binutils
-        cargo build --quiet --lib --profile dist
-        scripts/split-debug.sh "$TARGET/dist/libauthgrant.so" "$directory"
-        scripts/debug-file.sh "$directory/libauthgrant.so.0"
+        scripts/setup.sh build binutils python3
+        target=$(rustc -vV | sed -n 's/^host: //p')
+        optimized cargo
+        install_optimized "$TARGET/dist"
+        scripts/debug-file.sh "$directory/$SONAME"
         ;;
-    *) fail "lib.sh: release or debug" ;;
+    portable)
+        scripts/setup.sh build binutils python3 zig
+        target=$(uname -m)-unknown-linux-gnu
+        export CARGO_ZIGBUILD_PYTHON_PATH=$ZIG_VENV/bin/python
+        # The library contains names of source files: without the directories of this machine, every machine builds the same.
+        cargo_home=${CARGO_HOME:-$HOME/.cargo}
+        export CARGO_ENCODED_RUSTFLAGS=--remap-path-prefix=$cargo_home=/cargo$'\x1f'--remap-path-prefix=$ROOT=/authgrant
+        # A target directory of its own: zig compiles the C sources of dependencies with other flags.
+        options=(--target "$target.$GLIBC" --target-dir "$TARGET/portable")
+        optimized "$ZIG_VENV/bin/cargo-zigbuild"
+        install_optimized "$TARGET/portable/$target/dist"
+        ;;
+    *) fail "lib.sh: debug, release or portable" ;;
 esac
-ln -sf libauthgrant.so.0 "$directory/libauthgrant.so"
-echo "$directory/libauthgrant.so.0 ($profile, $(($(stat -c %s "$directory/libauthgrant.so.0") / 1024)) KiB)"
+ln -sf $SONAME "$directory/libauthgrant.so"
+echo "$directory/$SONAME ($profile, $(($(stat -c %s "$directory/$SONAME") / 1024)) KiB)"

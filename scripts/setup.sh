@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python go browser oidc zitadel canaille glewlwyd network pkcs11 valgrind binutils wheel zig cargo-deny miri mutants recipes)
+ALL=(build java openssl keys python3 python go browser oidc zitadel canaille glewlwyd network pkcs11 valgrind binutils wheel zig cargo-deny miri mutants recipes)
 MORE=(bench hydra keycloak)
 MISSING=()
 UPDATED=
@@ -45,8 +45,9 @@ part_keys() {
     part_openssl
     need pk12util libnss3-tools
     need certtool gnutls-bin
-    need python3 python3
+    part_python3
 }
+part_python3() { need python3 python3; }
 part_go() {
     need go golang-go
     need pkg-config pkgconf
