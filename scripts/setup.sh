@@ -152,11 +152,11 @@ newer_headers() {
 }
 
 download_newer() {
-    local place=$1 apt=$SCRATCH/apt mirror package
+    local place=$1 apt=$SCRATCH/apt suite mirror package
     shift
     # The mirror from which this system gets its packages.
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $(. /etc/os-release && echo "$VERSION_CODENAME")" |
-        head -n 1)
+    suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $suite" | head -n 1)
     mkdir -p "$place" "$apt/lists/partial" "$apt/cache/archives/partial"
     chmod 755 "$SCRATCH"
     echo "deb $mirror $NEWER_SUITE main" >"$apt/sources.list"

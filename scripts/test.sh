@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, model, miri, mutants, symbols, c, python, go, recipes, samples, interop, browser, network, pkcs11, pages; `all`, or no
-# part: all of these in this order. The parts keycloak and hydra run only by name (`make interop`, .ci/run), because their servers are large.
+# test.sh [PART...]: rust, model, miri, mutants, symbols, c, python, go, recipes, samples, interop, browser, network, pkcs11, pages; `all`,
+# or no part: all of these in this order. The parts keycloak and hydra run only by name (`make interop`, .ci/run), because their servers are
+# large.
 #
 # Writes the names of passed tests to build/ran/PART; the part pages compares them with docs/feature_matrix.tsv. Prints one line per
 # part and the total at the end. A part whose tools are missing and cannot be installed is NOT RUN; with CI=true or AUTHGRANT_STRICT=1
