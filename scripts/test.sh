@@ -46,7 +46,12 @@ run_c() { scripts/test-c.sh "$LIBRARY"; }
 run_python() {
     scripts/wheel.sh build/test-wheel "$AUTHGRANT_LIBRARY" && bindings/python/tests/run.sh build/test-wheel/*.whl
 }
-run_recipes() { "$RECIPES_VENV/bin/python" -m pytest -p no:cacheprovider -v tests/recipes; }
+# With the Python package of this library, which is not installed into the environment of the client libraries.
+run_recipes() {
+    scripts/wheel.sh build/test-wheel "$AUTHGRANT_LIBRARY" &&
+        "$RECIPES_VENV/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$SCRATCH/package" build/test-wheel/*.whl &&
+        PYTHONPATH=$SCRATCH/package "$RECIPES_VENV/bin/python" -m pytest -p no:cacheprovider -v tests/recipes
+}
 run_samples() { run_pytest tests/samples; }
 run_interop() {
     run_pytest tests/interop --ignore tests/interop/test_keycloak.py --ignore tests/interop/test_hydra.py
@@ -76,7 +81,7 @@ needs() {
         c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl zig valgrind || echo build openssl zig ;;
         python) echo build wheel binutils openssl ;;
         go) echo build go openssl ;;
-        recipes) echo build recipes ;;
+        recipes) echo build recipes wheel binutils ;;
         samples) echo build python ;;
         interop) echo build python openssl java browser oidc zitadel canaille glewlwyd ;;
         keycloak) echo build python openssl browser keycloak ;;

@@ -1,17 +1,15 @@
 """Fixtures of the tests of examples-c and bindings/python/examples against real client libraries.
 
-AUTHGRANT_LIBRARY is the path of the library, AUTHGRANT_MOCK_SERVER that of the program of tests/mock_server, AUTHGRANT_TOOLS the
-directory into which scripts/setup.sh unpacks headers.
+The package authgrant is importable. AUTHGRANT_LIBRARY is the path of the library, AUTHGRANT_MOCK_SERVER that of the program of
+tests/mock_server, AUTHGRANT_TOOLS the directory into which scripts/setup.sh unpacks headers.
 """
 
-import datetime
 import json
 import os
 import pathlib
 import ssl
 import subprocess
 import sys
-import types
 import urllib.error
 import urllib.request
 
@@ -25,6 +23,8 @@ STRICT = "-Wall -Wextra -Wpedantic -Wshadow -Werror"
 
 sys.path.insert(0, str(ROOT / "bindings" / "python" / "tests"))
 sys.path.insert(0, str(ROOT / "bindings" / "python" / "examples"))
+
+import authgrant  # noqa: E402
 
 from fixtures import ISSUER, make_openssl_pkcs12, run_server, run_tool  # noqa: E402
 
@@ -125,19 +125,17 @@ def programs(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def new_token(programs, mock):
-    """A function that gets another token, as an object like those of authgrant.Connection.token()."""
+def new_token(mock):
+    """A function that gets another token each time."""
 
     def get():
-        answer = mock.run(programs / "git_credential", "get", input="protocol=https\nhost=example.com\n\n")
-        values = dict(line.split("=", 1) for line in answer.stdout.splitlines())
-        expires_at = datetime.datetime.fromtimestamp(int(values["password_expiry_utc"]), datetime.timezone.utc)
-        return types.SimpleNamespace(value=values["password"], expires_at=expires_at)
+        with authgrant.Connection(mock.connection_string + "CacheScope=Connection;") as connection:
+            return connection.token()
 
     return get
 
 
 @pytest.fixture(scope="session")
-def connection(new_token):
-    """Stands for authgrant.Connection, so that the recipes in Python run without the installed package. Its tokens are real."""
-    return types.SimpleNamespace(token=new_token)
+def connection(mock):
+    with authgrant.Connection(mock.connection_string) as connection:
+        yield connection
