@@ -192,6 +192,7 @@ def test_interrupt_in_callback_of_main_thread_is_raised():
 
     def sign(_):
         if interrupted:
+            interrupted.pop()
             raise KeyboardInterrupt
         return b"s" * 256
 

@@ -93,8 +93,6 @@ class Headers(Dict[str, str]):
     def __repr__(self) -> str:
         return "<authgrant.Headers {" + ", ".join(f"{name}: ****" for name in self) + "}>"
 
-    __str__ = __repr__
-
     def __reduce__(self) -> NoReturn:
         raise TypeError("headers are secrets and cannot be pickled; copy them with dict()")
 
