@@ -115,6 +115,15 @@ def measure_python(programs):
               "the peer: before_request", in_chart=False)
 
 
+def measure_go_binding(programs):
+    """A read of a cached token through bindings/go. The lower bound of a binding is a call of C that does nothing."""
+    binding = programs["Go binding"]
+    samples = run_in_turns(12, {"binding": lambda: binding.query("read", 20)})["binding"]
+    value, empty, reused = (minimum(samples, index) for index in range(3))
+    yield Row("Go: Token of a cached token", "ns", value, empty, "≤ 2 × an empty cgo call", value <= 2 * empty,
+              {"ReuseTokenSource": reused}, "empty cgo call", "CPU time, 1 goroutine", in_chart=False)
+
+
 def measure_instructions(commands):
     """Instruction counts, which do not depend on other load. Callgrind supports neither SHA nor AVX-512 instructions, so counts of
     cryptography are too high. It reads the clock by a system call, which it does not count, so counts of the clock are too low."""

@@ -27,6 +27,7 @@ def commands():
         "authgrant": [str(BUILD_DIR / "ours")],
         "floor": [str(BUILD_DIR / "floor")],
         "Go": [str(BUILD_DIR / "go")],
+        "Go binding": [str(BUILD_DIR / "go_binding")],
         "Rust": [str(BUILD_DIR / "rust")],
         "google-auth": [python, "-W", "ignore", peers, "google"],
         "Authlib": [python, "-W", "ignore", peers, "authlib"],
@@ -41,6 +42,7 @@ def measure_all(fixture):
     programs = {name: Program(*command) for name, command in command_lines.items() if name != "host"}
     yield from figures.measure_cached_read(programs)
     yield from figures.measure_python(programs)
+    yield from figures.measure_go_binding(programs)
     yield from figures.measure_signing(programs)
     yield from figures.measure_fetch(programs, fixture)
     yield from figures.measure_first_token(command_lines, fixture)

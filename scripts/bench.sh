@@ -12,6 +12,13 @@ PATH=$PATH:/usr/sbin # Debian's nginx
 strict=(-O2 -std=gnu11 -Wall -Wextra -Wpedantic -Wshadow -Werror -Iinclude)
 c=benches/c
 
+# The Go binding with the library of the given directory.
+build_go_binding() {
+    mkdir -p "$SCRATCH/pkgconfig"
+    write_pkg_config "$1" >"$SCRATCH/pkgconfig/authgrant.pc"
+    (cd benches/go_binding && PKG_CONFIG_PATH=$SCRATCH/pkgconfig go build -o "$out/go_binding" .)
+}
+
 # The C programs; ours loads the library from the given directory.
 build_c() {
     local library=$1
@@ -46,6 +53,7 @@ case $what in
     run | keep)
         scripts/lib.sh release build/lib
         build_c "$ROOT/build/lib"
+        build_go_binding "$ROOT/build/lib"
         build_peers
         build_package
         "$BENCH_VENV/bin/python" benches/run.py "--$what"

@@ -1,0 +1,10 @@
+module binding
+
+go 1.24.0
+
+require (
+	authgrant.invalid/go v0.0.0
+	golang.org/x/oauth2 v0.31.0
+)
+
+replace authgrant.invalid/go => ../../bindings/go
