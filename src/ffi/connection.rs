@@ -277,6 +277,12 @@ pub struct RawCallOptions {
 /// Size of the first version of the options, which ends with `flags` and its padding.
 const FIRST_CALL_OPTIONS_SIZE: usize = offset_of!(RawCallOptions, cancel_token);
 
+/// Size of the options of this version.
+const KNOWN_CALL_OPTIONS_SIZE: usize = size_of::<RawCallOptions>();
+
+/// The flags of this version.
+const KNOWN_FLAGS: u32 = AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK;
+
 /// Limit for the size of options, so that an uninitialized size is an error.
 const MAX_CALL_OPTIONS_SIZE: usize = 4096;
 
@@ -289,6 +295,39 @@ const MAX_CALL_OPTIONS_SIZE: usize = 4096;
 /// AUTHGRANT_NO_NETWORK is set and no token is cached.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_token_with(
+    connection: *mut Connection,
+    options: *const RawCallOptions,
+    token: *mut *mut TokenHandle,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    if guard!(light false, can_use_fast_path(options) && get_token_fast(connection, token, error)) {
+        return Status::Ok as i32;
+    }
+    get_token_with_slow(connection, options, token, error)
+}
+
+/// Whether the options are valid and do not restrict a read of the last token.
+fn can_use_fast_path(options: *const RawCallOptions) -> bool {
+    // SAFETY: the header requires NULL or options, which begin with their size.
+    let size = unsafe { options.cast::<usize>().as_ref() }.copied().unwrap_or_default();
+    let has_cancel_token = match size {
+        FIRST_CALL_OPTIONS_SIZE => false,
+        // SAFETY: the options have this member.
+        KNOWN_CALL_OPTIONS_SIZE => !unsafe { (&raw const (*options).cancel_token).read() }.is_null(),
+        _ => return false,
+    };
+    // SAFETY: the options have the members of the first version.
+    let (timeout_ms, min_validity_s, flags) = unsafe {
+        let timeout_ms = (&raw const (*options).timeout_ms).read();
+        let min_validity_s = (&raw const (*options).min_validity_s).read();
+        (timeout_ms, min_validity_s, (&raw const (*options).flags).read())
+    };
+    !has_cancel_token && timeout_ms >= 0 && min_validity_s == 0 && flags & !KNOWN_FLAGS == 0
+}
+
+/// Not inlined, so that the fast path does not reserve its stack frame.
+#[inline(never)]
+fn get_token_with_slow(
     connection: *mut Connection,
     options: *const RawCallOptions,
     token: *mut *mut TokenHandle,
@@ -311,21 +350,20 @@ pub extern "C" fn authgrant_get_token_with(
 /// Copies the options of a caller that may know fewer members, which are then zero, or more, which must be
 /// zero. `size` is their first member.
 fn copy_call_options(options: *const RawCallOptions, size: usize) -> Result<RawCallOptions> {
-    const KNOWN_SIZE: usize = size_of::<RawCallOptions>();
-    if !matches!(size, FIRST_CALL_OPTIONS_SIZE | KNOWN_SIZE..=MAX_CALL_OPTIONS_SIZE) {
+    if !matches!(size, FIRST_CALL_OPTIONS_SIZE | KNOWN_CALL_OPTIONS_SIZE..=MAX_CALL_OPTIONS_SIZE) {
         return Err(invalid_length_error("options->size"));
     }
     let bytes = options.cast::<u8>();
     // SAFETY: the header requires that the options have `size` bytes, which are zero beyond the members that
     // the caller sets.
-    if (KNOWN_SIZE..size).any(|offset| unsafe { bytes.add(offset).read() } != 0) {
+    if (KNOWN_CALL_OPTIONS_SIZE..size).any(|offset| unsafe { bytes.add(offset).read() } != 0) {
         let text = "options has a non-zero member that this version of the library does not know";
         return Err(Error::new(ArgumentError::Invalid, "argument", text));
     }
     let mut copy = MaybeUninit::<RawCallOptions>::zeroed();
     // SAFETY: as above; all members may be zero.
     unsafe {
-        ptr::copy_nonoverlapping(bytes, copy.as_mut_ptr().cast(), KNOWN_SIZE.min(size));
+        ptr::copy_nonoverlapping(bytes, copy.as_mut_ptr().cast(), KNOWN_CALL_OPTIONS_SIZE.min(size));
         Ok(copy.assume_init())
     }
 }
@@ -334,7 +372,7 @@ fn parse_call_options<'a>(
     options: &RawCallOptions,
     cancel: Option<&'a Arc<CancelToken>>,
 ) -> Result<CallOptions<'a>> {
-    if options.flags & !(AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK) != 0 {
+    if options.flags & !KNOWN_FLAGS != 0 {
         let text = format!(
             "unknown flags in options->flags: {}; expected AUTHGRANT_NO_PROMPT and AUTHGRANT_NO_NETWORK",
             options.flags
