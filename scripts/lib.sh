@@ -17,9 +17,10 @@ directory=${2:?where the library goes}
 
 # optimized COMMAND... : builds the shared and the static library. Only they are built, because cargo does not apply link-time
 # optimization to a crate that is also built as an rlib. The name is set here and not in build.rs: a library of a plain
-# `cargo build` has none, so that programs that link it find it in the target directory.
+# `cargo build` has none, so that programs that link it find it in the target directory. Nothing that is compiled contains a date, but
+# AWS-LC is compiled again whenever SOURCE_DATE_EPOCH changes.
 optimized() {
-    "$@" rustc --quiet --lib --profile dist --crate-type cdylib,staticlib "${options[@]}" -- -C link-arg=-Wl,-soname,$SONAME
+    env --unset=SOURCE_DATE_EPOCH "$@" rustc --quiet --lib --profile dist --crate-type cdylib,staticlib "${options[@]}" -- -C link-arg=-Wl,-soname,$SONAME
 }
 
 # install_optimized BUILT: installs the libraries of the directory BUILT.
