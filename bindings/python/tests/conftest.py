@@ -96,6 +96,7 @@ class Api(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.revoked = set()
+        self.revoke_all = False
         self.requests = []
 
     def revoke(self, token):
@@ -121,7 +122,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if path == "/redirect":
             self.send_response(302)
             self.send_header("Location", target)
-        elif authorization is None or authorization in self.server.revoked:
+        elif authorization is None or self.server.revoke_all or authorization in self.server.revoked:
             self.send_response(401)
         else:
             self.send_response(200)

@@ -23,7 +23,7 @@ def test_interrupt_cancels_hanging_fetch(server):
     try:
         server.wait_for_requests(1)
         child.send_signal(signal.SIGINT)
-        output, _ = child.communicate(timeout=30)
+        output, _ = child.communicate(timeout=60)
     finally:
         child.kill()
         child.wait()
