@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# wheel.sh [DIRECTORY [LIBRARY]]: builds the Python package of LIBRARY (default: the release library) into DIRECTORY (default: dist).
+# wheel.sh [DIRECTORY [LIBRARY]]: builds the Python package of LIBRARY (default: the portable library) into DIRECTORY (default: dist).
 #
 # The library gets a file name and a SONAME of its own, so that the loader does not take it for the libauthgrant.so.0 of the system or
 # of a driver in the same process, nor the other way round.
@@ -10,8 +10,8 @@ directory=${1:-dist}
 library=${2:-}
 scripts/setup.sh wheel binutils
 if [ -z "$library" ]; then
-    scripts/lib.sh release build/lib
-    library=build/lib/libauthgrant.so.0
+    scripts/lib.sh portable build/portable
+    library=build/portable/libauthgrant.so.0
 fi
 export PATH=$WHEEL_VENV/bin:$PATH
 export AUTHGRANT_VERSION
