@@ -553,7 +553,8 @@ fn appended_key_is_used_with_warning() {
             ),
         );
     };
-    let string = store_string(&dir.path("keys.p12"), "JWTCertPassword=secret");
+    let more = "JWTCertPassword=secret;ClaimsSubject=user;ClaimsAudience=api";
+    let string = store_string(&dir.path("keys.p12"), more);
     add_key("old", "RSA -keysize 2048", "-2d");
     let connection = open(&string).unwrap();
     connection.get_token().unwrap();
