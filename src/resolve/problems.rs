@@ -40,24 +40,25 @@ impl Problems {
         self.warnings.extend_from_slice(&other.warnings);
     }
 
-    /// All errors combined into one, with one error for all missing options.
+    /// All errors combined into one, with one error for each missing option.
     pub(super) fn to_error(&self, options: &Options) -> Option<Error> {
         let mut errors = unique(&self.errors);
         let missing = unique(&self.missing);
-        if let Some(first) = missing.first() {
-            let may_be_in_key_file = missing.iter().any(|name| KEY_FILE_OPTIONS.contains(name));
-            errors.extend(options.key_file_error().filter(|_| may_be_in_key_file).cloned());
-            let names: Vec<_> = missing.iter().map(|name| name.as_str()).collect();
+        let may_be_in_key_file = missing.iter().any(|name| KEY_FILE_OPTIONS.contains(name));
+        errors.extend(options.key_file_error().filter(|_| may_be_in_key_file).cloned());
+        let model = if options.has_unreadable_model() {
+            " (RestConfigFile could not be read and may contain it)"
+        } else {
+            ""
+        };
+        // The first error names all missing options: some drivers show only one.
+        errors.extend(missing.iter().enumerate().map(|(index, name)| {
+            let named = if index == 0 { missing.as_slice() } else { std::slice::from_ref(name) };
+            let names: Vec<_> = named.iter().map(|name| name.as_str()).collect();
             let verb = if names.len() == 1 { "is" } else { "are" };
-            let model = if options.has_unreadable_model() {
-                " (RestConfigFile could not be read and may contain it)"
-            } else {
-                ""
-            };
-            let text =
-                format!("{} {verb} missing{}{model}", names.join(" and "), missing_option_hint(*first));
-            errors.push(Error::new(OptionError::Missing, "options", text).with_option(first.as_str()));
-        }
+            let text = format!("{} {verb} missing{}{model}", names.join(" and "), missing_option_hint(*name));
+            Error::new(OptionError::Missing, "options", text).with_option(name.as_str())
+        }));
         Error::combine(errors)
     }
 }

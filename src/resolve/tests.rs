@@ -56,9 +56,10 @@ fn grant_is_inferred_from_key_and_issuer() {
 }
 
 #[test]
-fn missing_options_are_named_together() {
+fn each_missing_option_has_an_error() {
     let error = resolve_error("AuthenticationMethod=55");
-    assert_eq!(error.status(), Status::MissingOption);
+    let all: Vec<_> = error_chain(&error).map(|error| (error.status(), error.option().unwrap())).collect();
+    assert_eq!(all, [(Status::MissingOption, "ClaimsIssuer"), (Status::MissingOption, "JWTCertStore")]);
     assert!(error.message().contains("ClaimsIssuer and JWTCertStore are missing"), "{error}");
 }
 
@@ -68,7 +69,7 @@ fn all_errors_are_reported_together() {
         resolve_error("AuthenticationMethod=55;LoginTimeout=abc;JWTLifetime=0;TokenURI=http://example.com/t");
     let all: Vec<_> = error_chain(&error).collect();
     let options: Vec<_> = all.iter().filter_map(|error| error.option()).collect();
-    assert_eq!(options, ["JWTLifetime", "LoginTimeout", "TokenURI", "ClaimsIssuer"]);
+    assert_eq!(options, ["JWTLifetime", "LoginTimeout", "TokenURI", "ClaimsIssuer", "JWTCertStore"]);
     assert_eq!(all.last().unwrap().status(), Status::MissingOption);
 }
 
