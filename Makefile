@@ -1,6 +1,6 @@
 # Commands of this project. The work is in scripts/; each script can be run alone.
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop soak check mutants bench lib wheel generated mock-server setup clean
+.PHONY: help demo test interop soak check mutants bench lib install uninstall package wheel generated mock-server setup clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -30,6 +30,15 @@ bench: ## run all benchmarks next to their peers; writes docs/performance.md (ab
 
 lib: ## build the release library, shared and static, in build/lib
 	@scripts/lib.sh release build/lib
+
+install: ## copy what `make lib` built to PREFIX=/usr/local, below DESTDIR (also LIBDIR, INCLUDEDIR, DOCDIR)
+	@scripts/install.sh install
+
+uninstall: ## remove what `make install` copied, with the same variables
+	@scripts/install.sh uninstall
+
+package: ## build the portable library, and in dist its packages: tar.gz and Debian
+	@scripts/package.sh
 
 wheel: ## build the Python package in dist
 	@scripts/wheel.sh

@@ -34,6 +34,8 @@ fail() {
     exit 1
 }
 
+package_version() { sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml; }
+
 # functions_in HEADER: prints every authgrant_ name before a parenthesis, sorted: functions, and callback types, which end in _fn.
 functions_in() {
     sed -e 's:/\*.*\*/::g' -e '\:/\*:,\:\*/:d' -e 's://.*::' "$1" | grep -oE '\bauthgrant_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u

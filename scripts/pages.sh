@@ -13,6 +13,7 @@ declare -A wrong=()
 part_of() {
     case $1 in
         scripts/test-c.sh::*) echo c ;;
+        scripts/test-packages.sh::*) echo packages ;;
         tests/interop/browser/*) echo browser ;;
         tests/interop/test_keycloak.py::*) echo keycloak ;;
         tests/interop/test_hydra.py::*) echo hydra ;;

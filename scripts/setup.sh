@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python3 python go browser oidc zitadel canaille glewlwyd network pkcs11 valgrind binutils wheel zig cargo-deny miri mutants recipes)
+ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 valgrind binutils wheel zig cargo-deny miri mutants recipes)
 MORE=(bench hydra keycloak)
 MISSING=()
 UPDATED=
@@ -213,6 +213,14 @@ part_binutils() {
     need readelf binutils
     need objcopy binutils
     need addr2line binutils
+}
+
+# What `make package` and its test need beside the library.
+part_packages() {
+    need dpkg-deb dpkg
+    need cmake cmake
+    need pkg-config pkg-config
+    need lintian lintian
 }
 
 # A C compiler for any version of glibc, and the command that makes cargo use it. cargo-zigbuild finds zig in its own environment.

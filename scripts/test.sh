@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, model, miri, mutants, symbols, c, python, go, recipes, samples, interop, browser, network, pkcs11, pages; `all`,
+# test.sh [PART...]: rust, model, miri, mutants, symbols, c, packages, python, go, recipes, samples, interop, browser, network, pkcs11, pages; `all`,
 # or no part: all of these in this order. The parts keycloak and hydra run only by name (`make interop`, .ci/run), because their servers are
 # large.
 #
@@ -9,7 +9,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust model miri mutants symbols c python go recipes samples interop browser network pkcs11 pages)
+ALL=(rust model miri mutants symbols c packages python go recipes samples interop browser network pkcs11 pages)
 MORE=(keycloak hydra)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
@@ -43,6 +43,7 @@ run_symbols() {
         scripts/symbols.sh "$SCRATCH/split/libauthgrant.so.0" && scripts/debug-file.sh "$SCRATCH/split/libauthgrant.so.0"
 }
 run_c() { scripts/test-c.sh "$LIBRARY"; }
+run_packages() { scripts/test-packages.sh; }
 run_python() {
     scripts/wheel.sh build/test-wheel "$AUTHGRANT_LIBRARY" && bindings/python/tests/run.sh build/test-wheel/*.whl
 }
@@ -79,6 +80,7 @@ needs() {
         mutants) echo build mutants ;;
         symbols) echo build binutils ;;
         c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl zig valgrind || echo build openssl zig ;;
+        packages) echo build binutils python3 packages zig openssl ;;
         python) echo build wheel binutils openssl ;;
         go) echo build go openssl ;;
         recipes) echo build recipes wheel binutils ;;
@@ -104,7 +106,7 @@ build() {
 count() {
     case $1 in
         rust | model | network | pkcs11) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
-        c | browser | pages | mutants) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
+        c | packages | browser | pages | mutants) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         python | recipes | samples | interop | keycloak | hydra) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
             if ($i ~ /^(failed|error)/) f += $(i-1) } } END { print p + 0, f + 0 }' "$LOG" ;;
@@ -121,6 +123,7 @@ names() {
             grep -lE "^func $test\(" bindings/go/*_test.go | sed "s/$/::$test/"
         done ;;
         c) sed -n 's/^ok /scripts\/test-c.sh::/p' "$LOG" ;;
+        packages) sed -n 's/^ok /scripts\/test-packages.sh::/p' "$LOG" ;;
         mutants) sed -n 's/^ok /scripts\/mutants.sh::/p' "$LOG" ;;
         browser) sed -n 's/^ok /tests\/interop\/browser\/run.mjs::/p' "$LOG" ;;
     esac
