@@ -155,6 +155,15 @@ test_tree() {
     try "$1: CMake" built_with_cmake "$2"
 }
 
+# The Python package of the portable library, in a new environment.
+wheel_gets_token() {
+    local wheel program='import authgrant, sys; print("token:", "Bearer", authgrant.Connection(sys.argv[1]).token().value)'
+    scripts/wheel.sh "$SCRATCH/wheel" "$lib/libauthgrant.so.0" && wheel=$(echo "$SCRATCH"/wheel/*.whl) || return 1
+    [[ $wheel == *manylinux_2_17_* ]] || { echo "$wheel"; return 1; }
+    python3 -m venv "$SCRATCH/venv" && "$SCRATCH/venv/bin/pip" install --quiet --no-index "$wheel" &&
+        prints_token "$SCRATCH/venv/bin/python" -c "$program"
+}
+
 try "packages are reproducible" packages_are_reproducible
 try "the portable library needs glibc 2.17" glibc_is_old
 try "the portable library has the exports and its debug file" exports_match
@@ -165,6 +174,7 @@ try "make install has the layout" install_has_layout
 try "make uninstall removes all files" uninstall_removes_all
 try "static libraries are those of rustc" static_libraries_match_rustc "$SCRATCH/installed/opt/authgrant/lib64"
 try "the Debian packages satisfy lintian" debs_satisfy_lintian
+try "the Python package of the portable library gets a token" wheel_gets_token
 
 tree=$SCRATCH/local/usr/local
 make --no-print-directory install LIB="$lib" DESTDIR="$SCRATCH/local"

@@ -80,7 +80,7 @@ needs() {
         mutants) echo build mutants ;;
         symbols) echo build binutils ;;
         c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl zig valgrind || echo build openssl zig ;;
-        packages) echo build binutils python3 packages zig openssl ;;
+        packages) echo build binutils python3 packages zig wheel openssl ;;
         python) echo build wheel binutils openssl ;;
         go) echo build go openssl ;;
         recipes) echo build recipes wheel binutils ;;

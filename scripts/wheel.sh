@@ -8,7 +8,7 @@ set -euo pipefail
 
 directory=${1:-dist}
 library=${2:-}
-scripts/setup.sh wheel binutils
+scripts/setup.sh wheel binutils python3
 if [ -z "$library" ]; then
     scripts/lib.sh portable build/portable
     library=build/portable/libauthgrant.so.0
@@ -21,6 +21,7 @@ package=$SCRATCH/python
 name=libauthgrant-py-$(sha256sum "$library" | cut -c 1-8).so
 cp -r bindings/python "$package"
 cp LICENSE "$package/"
+scripts/third_party.py "$(uname -m)-unknown-linux-gnu" "$package"
 rm -rf "$package/src/authgrant/_lib"
 mkdir "$package/src/authgrant/_lib"
 objcopy --strip-all "$library" "$package/src/authgrant/_lib/$name"

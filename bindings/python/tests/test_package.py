@@ -2,7 +2,9 @@
 
 import ctypes
 import importlib
+import importlib.metadata
 import inspect
+import json
 import os
 import pathlib
 import pkgutil
@@ -26,6 +28,14 @@ def test_package_is_installed_with_library():
     assert path.parent.parent == pathlib.Path(authgrant.__file__).parent
     assert pathlib.Path(sys.prefix) in path.parents, "the tests must run with the installed wheel"
     assert (path.parents[1] / "py.typed").exists()
+
+
+def test_package_has_licences_and_bill_of_materials():
+    files = {path.name: path.locate() for path in importlib.metadata.files("authgrant")}
+    components = json.loads(pathlib.Path(files["authgrant.cdx.json"]).read_text())["components"]
+    assert "aws-lc-sys" in {component["name"] for component in components}
+    assert "aws-lc-sys" in pathlib.Path(files["THIRD-PARTY-NOTICES"]).read_text()
+    assert "Apache License" in pathlib.Path(files["LICENSE"]).read_text()
 
 
 def test_library_has_its_own_soname(tmp_path):
