@@ -60,6 +60,7 @@ func main() {
 	ctx := context.Background()
 	must(connection.Token(ctx))
 	reused := oauth2.ReuseTokenSource(nil, connection.TokenSource(ctx))
+	var failed error
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var milliseconds int
@@ -68,7 +69,8 @@ func main() {
 			continue
 		}
 		duration := time.Duration(milliseconds) * time.Millisecond
-		fmt.Printf("%.3f %.3f %.3f\n", measure(duration, func() { must(connection.Token(ctx)) }),
-			measure(duration, func() { C.empty_call() }), measure(duration, func() { must(reused.Token()) }))
+		fmt.Printf("%.3f %.3f %.3f\n", measure(duration, func() { _, failed = connection.Token(ctx) }),
+			measure(duration, func() { C.empty_call() }), measure(duration, func() { _, failed = reused.Token() }))
+		must(0, failed)
 	}
 }
