@@ -41,7 +41,9 @@ func TestNULInTextIsRejected(t *testing.T) {
 
 func TestOpenOptionsQuotesValues(t *testing.T) {
 	scope := " a;b={c}'\" "
-	connection, err := OpenOptions(map[string]string{"AuthenticationMethod": "55", "Scope": scope, "ClaimsIssuer": "me"})
+	connection, err := OpenOptions(map[string]string{
+		"AuthenticationMethod": "54", "RefreshToken": "a", "TokenURI": "POST https://login.example.com/token", "Scope": scope,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

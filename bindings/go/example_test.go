@@ -96,4 +96,5 @@ func ExampleError() {
 	// AUTHGRANT_INVALID_OPTION HY024
 	// LoginTimeout
 	// ClientID
+	// ClientSecret
 }
