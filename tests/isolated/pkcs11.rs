@@ -326,6 +326,12 @@ fn ambiguous_key_error_lists_candidates() {
         let names = ["ES256", "RSA key of 2048 bits"];
         check(token, more, AUTHGRANT_KEY_UNSUITABLE, "JWTCertStore", &names);
         assert!(server.requests().is_empty());
+        // The only key that supports the algorithm is chosen.
+        for (algorithm, public_key) in [("RS256", "01"), ("ES256", "02")] {
+            let server = dir.start_server(&[dir.export_public_key("The Token", public_key)]);
+            let more = with_pin(&format!("JWTAlgorithm={algorithm}"));
+            fetch_uncached_token(&open(&connection_string(&server, token, &more)).unwrap()).unwrap();
+        }
     });
 }
 
