@@ -288,7 +288,7 @@ class denied : public error { using error::error; };
 class token_expired : public error { using error::error; };
 /// The deadline passed.
 class timeout : public error { using error::error; };
-/// connection::cancel() was called.
+/// connection::cancel() or cancel_token::cancel() was called.
 class cancelled : public error { using error::error; };
 /// The server limits the rate of requests; see retry_after().
 class throttled : public error { using error::error; };
@@ -640,7 +640,32 @@ private:
 
 /* ---- connections */
 
-/// Timeout, minimum lifetime and restrictions of one call.
+/// Cancels the calls that it is passed to in call_options, but no other calls on the connection: those in progress, and later
+/// ones until it is reset. Calls in progress when it is destroyed continue.
+class cancel_token {
+public:
+    static result<cancel_token> try_create() noexcept {
+        return detail::obtain<cancel_token, authgrant_cancel_token>(
+            [](auto out, auto failed) { return authgrant_cancel_token_new(out, failed); });
+    }
+    cancel_token() : cancel_token(try_create().value()) {}
+    /// Takes ownership.
+    explicit cancel_token(authgrant_cancel_token *handle) noexcept : owned_(handle) {}
+
+    /// Each call fails with status_code::cancelled within 250 ms, plus the time that a running callback takes. May be called
+    /// inside a callback.
+    void cancel() const noexcept { authgrant_cancel_token_cancel(get()); }
+    /// Ends the effect of cancel() on later calls. May be called inside a callback.
+    void reset() const noexcept { authgrant_cancel_token_reset(get()); }
+
+    /// The C object, which stays owned by this one.
+    authgrant_cancel_token *get() const noexcept { return owned_.get(); }
+
+private:
+    std::unique_ptr<authgrant_cancel_token, detail::deleter<authgrant_cancel_token, authgrant_cancel_token_free>> owned_;
+};
+
+/// Timeout, minimum lifetime, restrictions and cancellation of one call.
 struct call_options {
     /// Of the whole call; 0 for LoginTimeout.
     std::chrono::milliseconds timeout{0};
@@ -650,6 +675,8 @@ struct call_options {
     bool no_prompt = false;
     /// Return only a token that needs no network access.
     bool no_network = false;
+    /// Cancels this call; nullptr for none. Must exist until the call has begun.
+    const cancel_token *cancel = nullptr;
 };
 
 /// Shows a URL to a user. Returns 0 once the URL is shown; another number is a failure and appears in the message. An
@@ -736,6 +763,7 @@ public:
         raw.min_validity_s = detail::count(options.min_validity);
         raw.flags = (options.no_prompt ? std::uint32_t{AUTHGRANT_NO_PROMPT} : 0U) |
                     (options.no_network ? std::uint32_t{AUTHGRANT_NO_NETWORK} : 0U);
+        raw.cancel_token = options.cancel == nullptr ? nullptr : options.cancel->get();
         return detail::obtain<token, authgrant_token>(
             [&](auto out, auto failed) { return authgrant_get_token_with(get(), &raw, out, failed); });
     }

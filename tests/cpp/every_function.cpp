@@ -119,6 +119,15 @@ static void check_tokens() {
     CHECK(open.try_get_token({std::chrono::hours(10000), std::chrono::seconds(1), false, false})->value() == token.value());
     CHECK(open.try_get_token({std::chrono::milliseconds(-1), {}, false, false}).error().status() == status_code::invalid_argument);
 
+    const authgrant::cancel_token cancel_token;
+    authgrant::call_options cancellable;
+    cancellable.cancel = &cancel_token;
+    cancel_token.cancel();
+    thrown_by<authgrant::cancelled>([&] { open.get_token(cancellable); });
+    cancel_token.reset();
+    CHECK(open.get_token(cancellable).value() == token.value());
+    CHECK(authgrant::cancel_token::try_create()->get() != nullptr);
+
     std::vector<char> buffer(open.copy_token(nullptr, 0));
     CHECK(*open.try_copy_token(buffer.data(), buffer.size() - 1) == buffer.size() && buffer[0] == '\0');
     CHECK(open.copy_token(buffer.data(), buffer.size()) == buffer.size() && token.value() == buffer.data());
