@@ -420,3 +420,36 @@ fn id_token_is_used_only_without_access_token() {
         assert!(parse_id_token_only(&http_response(status, body)).is_none(), "{status} {body}");
     }
 }
+
+#[test]
+fn description_in_challenge_makes_page_a_refusal() {
+    let mut response = http_response(400, "<html>no</html>");
+    let reason = |response: &Response| parse_response(response).err().unwrap().reason();
+    assert_eq!(reason(&response), OAuthReason::BadResponse);
+    response.www_authenticate = Some(r#"Bearer error_description="no such user""#.to_owned());
+    assert_eq!(reason(&response), OAuthReason::Denied);
+}
+
+#[test]
+fn error_member_outranks_other_codes() {
+    let rejected = parse_rejected(400, r#"{"error": "invalid_grant", "code": "invalid_client", "x": 1}"#);
+    assert_eq!(rejected.error_code(), Some("invalid_grant"));
+    assert!(rejected.has_member("x") && !rejected.has_member("y"));
+}
+
+#[test]
+fn unsupported_features_name_their_standard() {
+    for (feature, standard) in [(UnsupportedFeature::Dpop, "RFC 9449"), (UnsupportedFeature::Par, "RFC 9126")]
+    {
+        assert!(feature.description().contains(standard));
+    }
+}
+
+#[test]
+fn error_of_redirect_keeps_its_parts() {
+    let (error, description) = (Secret::from("access_denied"), Some(Secret::from("use DPoP")));
+    let response = ErrorResponse::from_redirect(error, description, |text| format!("<{text}>"));
+    assert_eq!(response.error_code(), Some("access_denied"));
+    assert_eq!(shown(response.description.as_ref()), Some("<use DPoP>"));
+    assert_eq!(response.unsupported, Some(UnsupportedFeature::Dpop));
+}
