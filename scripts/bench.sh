@@ -14,9 +14,7 @@ c=benches/c
 
 # The Go binding with the library of the given directory.
 build_go_binding() {
-    mkdir -p "$SCRATCH/pkgconfig"
-    write_pkg_config "$1" >"$SCRATCH/pkgconfig/authgrant.pc"
-    (cd benches/go_binding && PKG_CONFIG_PATH=$SCRATCH/pkgconfig go build -o "$out/go_binding" .)
+    (cd benches/go_binding && PKG_CONFIG_PATH=$1/pkgconfig go build -o "$out/go_binding" .)
 }
 
 # The C programs; ours loads the library from the given directory.

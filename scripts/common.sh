@@ -43,12 +43,6 @@ functions_in() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# write_pkg_config DIRECTORY: prints authgrant.pc for the library in a directory, which is not installed.
-write_pkg_config() {
-    printf '%s\n' "Name: authgrant" "Description: OAuth access tokens from ODBC connection strings" "Version: 0" \
-        "Cflags: -I$ROOT/include" "Libs: -L$1 -lauthgrant -Wl,-rpath,$1"
-}
-
 # try NAME COMMAND...: a test. Prints `ok NAME`, or the output of the command and `not ok NAME`, and then sets failed=1.
 try() {
     local name=$1

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# lib.sh PROFILE DIRECTORY: builds the library and writes libauthgrant.so.0 and the link libauthgrant.so to DIRECTORY.
+# lib.sh PROFILE DIRECTORY: builds the library and writes libauthgrant.so.0, the link libauthgrant.so, and pkgconfig/authgrant.pc to
+# DIRECTORY.
 #
 # debug     what `cargo test` builds, without a SONAME
 # release   optimized, for this system and newer ones
@@ -34,6 +35,15 @@ install_optimized() {
 
 soname() { readelf --dynamic --wide "$1" | sed -n 's/.*(SONAME).*\[\(.*\)\]$/\1/p'; }
 
+# For programs that use the library where it is: unlike an installed one, they find it by its path.
+write_pkg_config() {
+    local path
+    path=$(cd "$directory" && pwd)
+    mkdir -p "$path/pkgconfig"
+    printf '%s\n' "Name: authgrant" "Description: OAuth access tokens from ODBC connection strings" "Version: $(package_version)" \
+        "Cflags: -I$ROOT/include" "Libs: -L$path -lauthgrant -Wl,-rpath,$path" >"$path/pkgconfig/authgrant.pc"
+}
+
 mkdir -p "$directory"
 options=()
 case $profile in
@@ -64,4 +74,5 @@ case $profile in
     *) fail "lib.sh: debug, release or portable" ;;
 esac
 ln -sf $SONAME "$directory/libauthgrant.so"
+write_pkg_config
 echo "$directory/$SONAME ($profile, $(($(stat -c %s "$directory/$SONAME") / 1024)) KiB)"

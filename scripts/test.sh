@@ -53,7 +53,9 @@ run_recipes() {
         "$RECIPES_VENV/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$SCRATCH/package" build/test-wheel/*.whl &&
         PYTHONPATH=$SCRATCH/package "$RECIPES_VENV/bin/python" -m pytest -p no:cacheprovider -v tests/recipes
 }
-run_samples() { run_pytest tests/samples; }
+run_samples() {
+    scripts/wheel.sh build/test-wheel "$AUTHGRANT_LIBRARY" && AUTHGRANT_WHEEL=$(echo "$ROOT"/build/test-wheel/*.whl) run_pytest tests/samples
+}
 run_interop() {
     run_pytest tests/interop --ignore tests/interop/test_keycloak.py --ignore tests/interop/test_hydra.py
 }
@@ -65,9 +67,7 @@ run_network() { cargo test --no-fail-fast --test network; }
 run_pkcs11() { cargo test --no-fail-fast --test pkcs11; }
 run_pages() { scripts/pages.sh "$RAN"; }
 run_go() {
-    cd bindings/go && export CGO_ENABLED=1 PKG_CONFIG_PATH=$SCRATCH/pkgconfig
-    mkdir -p "$PKG_CONFIG_PATH"
-    write_pkg_config "$LIBRARY" >"$PKG_CONFIG_PATH/authgrant.pc"
+    cd bindings/go && export CGO_ENABLED=1 PKG_CONFIG_PATH=$LIBRARY/pkgconfig
     [ -z "$(gofmt -l . | tee /dev/stderr)" ] && go vet ./... &&
         go run "honnef.co/go/tools/cmd/staticcheck@$STATICCHECK" ./... && go test -race -count=1 -v ./...
 }
@@ -84,7 +84,7 @@ needs() {
         python) echo build wheel binutils openssl ;;
         go) echo build go openssl ;;
         recipes) echo build recipes wheel binutils ;;
-        samples) echo build python ;;
+        samples) echo build python wheel binutils go ;;
         interop) echo build python openssl java browser oidc zitadel canaille glewlwyd ;;
         keycloak) echo build python openssl browser keycloak ;;
         hydra) echo build python openssl browser hydra ;;
