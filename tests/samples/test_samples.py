@@ -1,7 +1,7 @@
 """Compiles or runs every code sample of the documentation; see samples.py for how a sample says what it is.
 
-AUTHGRANT_LIBRARY is the path of the library, AUTHGRANT_MOCK_SERVER that of the program of tests/mock_server. `make lib` and
-`make mock-server` in samples use these two instead of building.
+AUTHGRANT_LIBRARY is the path of the library, AUTHGRANT_WHEEL that of the Python package, AUTHGRANT_MOCK_SERVER that of the program of
+tests/mock_server. `make lib`, `make wheel` and `make mock-server` in samples use these instead of building.
 """
 
 import contextlib
@@ -32,7 +32,8 @@ PORT = "8080"
 
 MAKE = """#!/bin/sh
 case $1 in
-    lib) mkdir -p build/lib && cp -P {library}/libauthgrant.so* build/lib ;;
+    lib) mkdir -p build/lib && cp -RP {library}/libauthgrant.so* {library}/pkgconfig build/lib ;;
+    wheel) mkdir -p dist && cp {wheel} dist ;;
     mock-server) eval "exec {mock_server} ${{2#ARGS=}}" ;;
     *) exec {make} "$@" ;;
 esac
@@ -112,14 +113,17 @@ def test_languages_of_page_are_known(page):
 
 def make_checkout(directory):
     """Copies what the commands of the samples use, and puts a `make` first into PATH."""
-    for name in ("include", "examples-c", "docs"):
+    for name in ("include", "examples-c", "docs", "bindings/go"):
         shutil.copytree(ROOT / name, directory / name)
     shim = directory / ".bin" / "make"
     shim.parent.mkdir()
     shim.write_text(MAKE.format(
-        library=LIBRARY.parent, mock_server=os.environ["AUTHGRANT_MOCK_SERVER"], make=shutil.which("make")))
+        library=LIBRARY.parent, wheel=os.environ["AUTHGRANT_WHEEL"], mock_server=os.environ["AUTHGRANT_MOCK_SERVER"],
+        make=shutil.which("make")))
     shim.chmod(0o755)
-    return {**os.environ, "PATH": f"{shim.parent}:{os.environ['PATH']}", "HOME": str(directory)}
+    # What Go has downloaded and built, which is in HOME.
+    caches = dict(zip(("GOMODCACHE", "GOCACHE"), run_tool("go", "env", "GOMODCACHE", "GOCACHE").split()))
+    return {**os.environ, **caches, "PATH": f"{shim.parent}:{os.environ['PATH']}", "HOME": str(directory)}
 
 
 def to_pattern(expected):
@@ -135,9 +139,10 @@ def test_commands_of_page_run(page, tmp_path, monkeypatch):
     for sample in samples:
         sample.text = sample.text.replace(PORT, port)
         if sample.file:
+            (tmp_path / sample.file).parent.mkdir(exist_ok=True)
             (tmp_path / sample.file).write_text(sample.text)
     monkeypatch.chdir(tmp_path)
-    for name in ("PATH", "HOME"):
+    for name in ("PATH", "HOME", "GOMODCACHE", "GOCACHE"):
         monkeypatch.setenv(name, environment[name])
     commands = [sample for sample in samples if sample.words[:2] == ["sh", "run"]]
     with contextlib.ExitStack() as servers:
