@@ -44,7 +44,7 @@ func runWithServer(m *testing.M) (int, error) {
 	path := func(name string) string { return filepath.Join(directory, name) }
 	keyStore, keyPEM = path("jwtcert.p12"), path("jwt.key")
 	for _, command := range [][]string{
-		{"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=go", "-days", "30", "-keyout", keyPEM, "-out", path("jwt.pem")},
+		{"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=go", "-days", "300", "-keyout", keyPEM, "-out", path("jwt.pem")},
 		{"pkcs12", "-export", "-inkey", keyPEM, "-in", path("jwt.pem"), "-out", keyStore, "-passout", "pass:secret"},
 	} {
 		if output, err := exec.Command("openssl", command...).CombinedOutput(); err != nil {

@@ -38,7 +38,7 @@ KEYTOOL_KEYS = {"RSA": ["-keysize", "2048"], "EC": ["-groupname", "secp256r1"]}
 def make_key_and_certificate(directory, name, kind="RSA"):
     """Creates a key and its certificate as name.key and name.pem."""
     key, certificate = directory / f"{name}.key", directory / f"{name}.pem"
-    run_tool("openssl", "req", "-x509", *OPENSSL_KEYS[kind], "-nodes", "-subj", f"/CN={name}", "-days", "30",
+    run_tool("openssl", "req", "-x509", *OPENSSL_KEYS[kind], "-nodes", "-subj", f"/CN={name}", "-days", "300",
         "-keyout", key, "-out", certificate)
     return key, certificate
 

@@ -13,6 +13,8 @@ import pytest
 
 import authgrant
 from authgrant import _library
+from authgrant._call import call_for_pointer
+from authgrant._token import Token, TokenHandle
 from fixtures import datadirect_string
 
 
@@ -300,5 +302,6 @@ def test_fast_path_and_typed_call_agree(server):
     with authgrant.Connection(server.client_string) as connection:
         connection.token()
         known = connection._handle.value
-        assert connection.token().value == connection._get_token(connection._handle).value
+        typed = Token(TokenHandle(call_for_pointer(_library.library.get_token, connection._handle)))
+        assert connection.token().value == typed.value
         assert connection._handle.value == known and _library.library.token_type(None) is None
