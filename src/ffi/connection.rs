@@ -1,22 +1,21 @@
 //! `authgrant_connection`: open and close, options, tokens, headers, warnings, log and cancellation.
 
 use std::ffi::{c_char, c_void};
-use std::mem::{MaybeUninit, offset_of};
 use std::ptr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::base::call::{CancelToken, SharedCancelToken};
+use crate::base::call::SharedCancelToken;
 use crate::base::error::{ArgumentError, Error, Result, Status};
 use crate::base::log::{Log, LogLevel};
 use crate::connection::api_headers::ApiHeaders;
 use crate::connection::{CallOptions, Connection};
+use crate::ffi::call_options::{self, RawCallOptions};
 use crate::ffi::callback::{self, LogCallback, authgrant_log_fn};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::panic::{fits_in_memory, invalid_length_error, null_error};
-use crate::ffi::status::{AUTHGRANT_NO_NETWORK, AUTHGRANT_NO_PROMPT, authgrant_status};
+use crate::ffi::status::authgrant_status;
 use crate::ffi::token;
 use crate::process::Process;
 use crate::token::TokenHandle;
@@ -258,34 +257,6 @@ fn get_token_fast(
     true
 }
 
-/// Per-call options for authgrant_get_token_with(). Zero-initialize, then set `size`.
-#[repr(C)]
-pub struct RawCallOptions {
-    /// sizeof(authgrant_call_options).
-    pub size: usize,
-    /// Timeout of the whole call in milliseconds; 0 for LoginTimeout.
-    pub timeout_ms: i32,
-    /// Minimum remaining lifetime in seconds, capped at 90 % of the token's lifetime; 0 for no minimum.
-    pub min_validity_s: i32,
-    /// 0, AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_NETWORK, or both.
-    pub flags: u32,
-    /// Cancels this call, but no other call on the connection; NULL for none. Read only at the beginning of the
-    /// call. The first version of this struct ends before this member.
-    pub cancel_token: *mut SharedCancelToken,
-}
-
-/// Size of the first version of the options, which ends with `flags` and its padding.
-const FIRST_CALL_OPTIONS_SIZE: usize = offset_of!(RawCallOptions, cancel_token);
-
-/// Size of the options of this version.
-const KNOWN_CALL_OPTIONS_SIZE: usize = size_of::<RawCallOptions>();
-
-/// The flags of this version.
-const KNOWN_FLAGS: u32 = AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK;
-
-/// Limit for the size of options, so that an uninitialized size is an error.
-const MAX_CALL_OPTIONS_SIZE: usize = 4096;
-
 /// Returns the access token as authgrant_get_token() does, with a timeout, a minimum remaining lifetime, a
 /// cancel token or restrictions for this call.
 ///
@@ -300,29 +271,11 @@ pub extern "C" fn authgrant_get_token_with(
     token: *mut *mut TokenHandle,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    if guard!(light false, can_use_fast_path(options) && get_token_fast(connection, token, error)) {
+    if guard!(light false, call_options::can_use_fast_path(options) && get_token_fast(connection, token, error))
+    {
         return Status::Ok as i32;
     }
     get_token_with_slow(connection, options, token, error)
-}
-
-/// Whether the options are valid and do not restrict a read of the last token.
-fn can_use_fast_path(options: *const RawCallOptions) -> bool {
-    // SAFETY: the header requires NULL or options, which begin with their size.
-    let size = unsafe { options.cast::<usize>().as_ref() }.copied().unwrap_or_default();
-    let has_cancel_token = match size {
-        FIRST_CALL_OPTIONS_SIZE => false,
-        // SAFETY: the options have this member.
-        KNOWN_CALL_OPTIONS_SIZE => !unsafe { (&raw const (*options).cancel_token).read() }.is_null(),
-        _ => return false,
-    };
-    // SAFETY: the options have the members of the first version.
-    let (timeout_ms, min_validity_s, flags) = unsafe {
-        let timeout_ms = (&raw const (*options).timeout_ms).read();
-        let min_validity_s = (&raw const (*options).min_validity_s).read();
-        (timeout_ms, min_validity_s, (&raw const (*options).flags).read())
-    };
-    !has_cancel_token && timeout_ms >= 0 && min_validity_s == 0 && flags & !KNOWN_FLAGS == 0
 }
 
 /// Not inlined, so that the fast path does not reserve its stack frame.
@@ -337,59 +290,13 @@ fn get_token_with_slow(
         let token = args.out("token", token, ptr::null_mut());
         let connection = args.handle("connection", connection)?;
         let size = *args.handle("options", options.cast::<usize>())?;
-        let options = copy_call_options(options, size)?;
+        let options = call_options::copy(options, size)?;
         // SAFETY: the header requires NULL or a cancel token that was not released.
         let cancel_token = unsafe { options.cancel_token.as_ref() };
         let cancel = cancel_token.map(SharedCancelToken::begin_call);
-        let options = parse_call_options(&options, cancel.as_ref())?;
+        let options = call_options::parse(&options, cancel.as_ref())?;
         token.set(token::into_raw_handle(connection.get_token_handle(options)?));
         Ok(())
-    })
-}
-
-/// Copies the options of a caller that may know fewer members, which are then zero, or more, which must be
-/// zero. `size` is their first member.
-fn copy_call_options(options: *const RawCallOptions, size: usize) -> Result<RawCallOptions> {
-    if !matches!(size, FIRST_CALL_OPTIONS_SIZE | KNOWN_CALL_OPTIONS_SIZE..=MAX_CALL_OPTIONS_SIZE) {
-        return Err(invalid_length_error("options->size"));
-    }
-    let bytes = options.cast::<u8>();
-    // SAFETY: the header requires that the options have `size` bytes, which are zero beyond the members that
-    // the caller sets.
-    if (KNOWN_CALL_OPTIONS_SIZE..size).any(|offset| unsafe { bytes.add(offset).read() } != 0) {
-        let text = "options has a non-zero member that this version of the library does not know";
-        return Err(Error::new(ArgumentError::Invalid, "argument", text));
-    }
-    let mut copy = MaybeUninit::<RawCallOptions>::zeroed();
-    // SAFETY: as above; all members may be zero.
-    unsafe {
-        ptr::copy_nonoverlapping(bytes, copy.as_mut_ptr().cast(), KNOWN_CALL_OPTIONS_SIZE.min(size));
-        Ok(copy.assume_init())
-    }
-}
-
-fn parse_call_options<'a>(
-    options: &RawCallOptions,
-    cancel: Option<&'a Arc<CancelToken>>,
-) -> Result<CallOptions<'a>> {
-    if options.flags & !KNOWN_FLAGS != 0 {
-        let text = format!(
-            "unknown flags in options->flags: {}; expected AUTHGRANT_NO_PROMPT and AUTHGRANT_NO_NETWORK",
-            options.flags
-        );
-        return Err(Error::new(ArgumentError::Invalid, "argument", text));
-    }
-    let timeout =
-        u64::try_from(options.timeout_ms).map_err(|_| invalid_length_error("options->timeout_ms"))?;
-    let min_validity =
-        u32::try_from(options.min_validity_s).map_err(|_| invalid_length_error("options->min_validity_s"))?;
-    Ok(CallOptions {
-        timeout: (timeout > 0).then(|| Duration::from_millis(timeout)),
-        min_remaining: i64::from(min_validity),
-        no_network: options.flags & AUTHGRANT_NO_NETWORK != 0,
-        no_prompt: options.flags & AUTHGRANT_NO_PROMPT != 0,
-        bypass_negative_cache: false,
-        cancel,
     })
 }
 
@@ -582,21 +489,5 @@ mod tests {
             let error = copy_units::<u16>(text.as_ptr().cast(), length).unwrap_err();
             assert_eq!((error.status(), error.sqlstate()), (Status::InvalidArgument, "HY090"), "{length}");
         }
-    }
-
-    #[test]
-    fn call_options_fields_are_independent() {
-        let parse = |timeout_ms, min_validity_s, flags| {
-            let size = size_of::<RawCallOptions>();
-            let cancel_token = ptr::null_mut();
-            let options = RawCallOptions { size, timeout_ms, min_validity_s, flags, cancel_token };
-            let options = parse_call_options(&options, None).unwrap();
-            (options.timeout, options.min_remaining, options.no_network)
-        };
-        assert_eq!(parse(0, 0, 0), (None, 0, false));
-        assert_eq!(parse(1, 0, 0), (Some(Duration::from_millis(1)), 0, false));
-        assert_eq!(parse(0, i32::MAX, 0), (None, i64::from(i32::MAX), false));
-        assert_eq!(parse(0, 0, AUTHGRANT_NO_PROMPT), (None, 0, false));
-        assert_eq!(parse(0, 0, AUTHGRANT_NO_NETWORK), (None, 0, true));
     }
 }

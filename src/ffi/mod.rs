@@ -16,6 +16,7 @@ mod panic;
 mod panic_location;
 
 pub mod authorize;
+pub mod call_options;
 pub mod callback;
 pub mod cancel_token;
 pub mod connection;

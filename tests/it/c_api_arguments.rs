@@ -15,6 +15,7 @@ use crate::support::c_api::{
 use crate::support::stores;
 use authgrant::connection::Connection as Handle;
 use authgrant::ffi::authorize::authgrant_completed_string;
+use authgrant::ffi::call_options::RawCallOptions;
 use authgrant::ffi::cancel_token::*;
 use authgrant::ffi::connection::*;
 use authgrant::ffi::error::ErrorObject;

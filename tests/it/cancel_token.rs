@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::{Duration, Instant};
 
-use authgrant::ffi::connection::RawCallOptions;
+use authgrant::ffi::call_options::RawCallOptions;
 use authgrant::ffi::status::*;
 use mock_server::{Behavior, Config, MockServer};
 

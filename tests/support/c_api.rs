@@ -7,6 +7,7 @@ use std::ptr::{null, null_mut};
 use authgrant::base::call::SharedCancelToken;
 use authgrant::base::error::Error;
 use authgrant::connection::Connection as Handle;
+use authgrant::ffi::call_options::RawCallOptions;
 use authgrant::ffi::callback::authgrant_sign_fn;
 use authgrant::ffi::connection as api;
 use authgrant::ffi::error as errors;
@@ -206,9 +207,9 @@ impl CancelToken {
 }
 
 /// Options of a call without a cancel token.
-pub fn call_options(timeout_ms: i32, min_validity_s: i32, flags: u32) -> api::RawCallOptions {
-    let size = size_of::<api::RawCallOptions>();
-    api::RawCallOptions { size, timeout_ms, min_validity_s, flags, cancel_token: null_mut() }
+pub fn call_options(timeout_ms: i32, min_validity_s: i32, flags: u32) -> RawCallOptions {
+    let size = size_of::<RawCallOptions>();
+    RawCallOptions { size, timeout_ms, min_validity_s, flags, cancel_token: null_mut() }
 }
 
 /// Opens a connection and gets a token, as a driver does.
@@ -252,13 +253,10 @@ impl Connection {
 
     /// Gets a token with a cancel token and without other options.
     pub fn get_token_cancellable(&self, cancel_token: &CancelToken) -> Result<Token, Box<Failure>> {
-        self.get_token_with_options(&api::RawCallOptions {
-            cancel_token: cancel_token.0,
-            ..call_options(0, 0, 0)
-        })
+        self.get_token_with_options(&RawCallOptions { cancel_token: cancel_token.0, ..call_options(0, 0, 0) })
     }
 
-    pub fn get_token_with_options(&self, call: &api::RawCallOptions) -> Result<Token, Box<Failure>> {
+    pub fn get_token_with_options(&self, call: &RawCallOptions) -> Result<Token, Box<Failure>> {
         let (mut token, mut error) = (null_mut(), null_mut());
         let status = api::authgrant_get_token_with(self.0, call, &raw mut token, &raw mut error);
         to_result(status, error, || Token(token))
