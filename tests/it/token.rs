@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::c_api::{LogLines, Token, get_token, open};
-use crate::support::tempdir::TestDir;
 use crate::support::{ISSUER, datadirect_string, minimal_string, start_mock_server, stores};
 use authgrant::ffi::status::*;
 use base64::Engine as _;
@@ -88,24 +87,6 @@ fn scopes_are_sent_together_and_unchanged() {
         let request = server.token_requests().pop().unwrap();
         assert_eq!(request.claims.as_ref().unwrap()["scope"], scope);
     }
-}
-
-#[test]
-fn model_headers_are_sent_to_api() {
-    let server = start_mock_server(Config::http());
-    let model = r##"{"#headers": {"X-Tenant": "t1", "Accept": "application/json"}}"##;
-    let dir = TestDir::with_file("a.rest", model);
-    let options = format!("RestConfigFile={};AuthHeader=X-First;SecurityToken=1", dir.path("a.rest"));
-    let connection = open(&minimal_string(&server, &options)).unwrap();
-    let token = connection.get_token().unwrap().value();
-    let expected = [
-        ("Authorization", format!("Bearer {token}")),
-        ("X-First", "1".to_owned()),
-        ("Accept", "application/json".to_owned()),
-        ("X-Tenant", "t1".to_owned()),
-    ];
-    let expected: Vec<_> = expected.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    assert_eq!(connection.get_headers().unwrap(), expected);
 }
 
 #[test]
