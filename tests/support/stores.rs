@@ -107,6 +107,12 @@ fn generate_ec_keys(path: &Path) {
 fn generate_edge_case_stores(path: &Path) {
     run_shell(path, "cp keytool.jks two-keys.jks");
     run_shell(path, &import_command("p256.p12", "two-keys.jks", "JKS"));
+    // Otherwise both certificates may begin in the same second, and neither key would be the newer one.
+    run_shell(
+        path,
+        "keytool -selfcert -storetype JKS -keystore two-keys.jks -storepass secret -alias signer -startdate -1d \
+         -validity 300 2>&1",
+    );
     run_shell(
         path,
         "cp keytool.jks with-certificate.jks && keytool -importcert -noprompt -storetype JKS -keystore with-certificate.jks -storepass secret -alias trusted -file p256.cert.pem 2>&1",
