@@ -25,6 +25,8 @@ pub mod connection;
 
 pub mod grants;
 
+pub mod shared_cache;
+
 pub mod process;
 
 pub mod authorize;
@@ -39,6 +41,8 @@ pub mod provider;
 pub mod token_response;
 
 pub mod jwt;
+
+pub mod token_store;
 
 pub mod net;
 

@@ -56,6 +56,11 @@ impl<K: Eq + Hash, V> BoundedMap<K, V> {
         entries.into_iter().map(|(_, value)| value)
     }
 
+    /// All values.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries.iter().map(|(_, value)| value)
+    }
+
     /// Number of entries.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

@@ -21,10 +21,12 @@ pub enum Permission {
     References = 1,
     /// PKCS#11 modules given by path.
     Modules = 2,
+    /// Stores for tokens (TokenCache).
+    TokenCache = 4,
 }
 
 impl Permission {
-    const ALL: [Self; 2] = [Self::References, Self::Modules];
+    const ALL: [Self; 3] = [Self::References, Self::Modules, Self::TokenCache];
 
     /// The name of the constant in the C header.
     #[must_use]
@@ -32,6 +34,7 @@ impl Permission {
         match self {
             Self::References => "AUTHGRANT_ALLOW_SECRET_REFERENCES",
             Self::Modules => "AUTHGRANT_ALLOW_PKCS11_MODULE_PATH",
+            Self::TokenCache => "AUTHGRANT_ALLOW_TOKEN_CACHE",
         }
     }
 }
@@ -345,7 +348,7 @@ mod tests {
 
     #[test]
     fn unknown_policy_bits_are_rejected() {
-        for (allow, forbid, argument) in [(4, 0, "allow"), (0, 128, "forbid"), (1 << 31, 0, "allow")] {
+        for (allow, forbid, argument) in [(8, 0, "allow"), (0, 128, "forbid"), (1 << 31, 0, "allow")] {
             let error = Policy::new(allow, forbid).unwrap_err();
             assert_eq!(error.status(), Status::InvalidArgument);
             assert!(error.message().contains(argument), "{error}");

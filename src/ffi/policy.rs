@@ -14,6 +14,10 @@ pub const AUTHGRANT_ALLOW_SECRET_REFERENCES: u32 = 1;
 /// (module-path). A module is code that runs in this process. authgrant_set_option() and odbc.ini may always
 /// name one. No effect if the library is built without PKCS#11.
 pub const AUTHGRANT_ALLOW_PKCS11_MODULE_PATH: u32 = 2;
+/// Permission of authgrant_set_policy(): TokenCache and the options that begin with TokenCache in a connection
+/// string and in a FILEDSN that it names by path. They name folders and servers. Without it they are accepted only
+/// from authgrant_set_option(), from odbc.ini and from the FILEDSNs of the machine.
+pub const AUTHGRANT_ALLOW_TOKEN_CACHE: u32 = 4;
 
 /// Restriction of authgrant_set_policy(): no token requests by GET. A TokenURI without a method is requested
 /// by POST.
@@ -112,6 +116,7 @@ mod tests {
         for (number, permission) in [
             (AUTHGRANT_ALLOW_SECRET_REFERENCES, Permission::References),
             (AUTHGRANT_ALLOW_PKCS11_MODULE_PATH, Permission::Modules),
+            (AUTHGRANT_ALLOW_TOKEN_CACHE, Permission::TokenCache),
         ] {
             assert_eq!(number, permission as u32);
             assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", permission.name())));

@@ -329,6 +329,22 @@ define_options! {
         "How many seconds before expiry a token is refreshed; the start is randomized slightly earlier. One caller refreshes it while the others keep using it. 0: not before it expires.";
     CacheScope [] OptionType::Choice(&["Process", "Connection"]), "Process",
         "Connection: tokens of this connection are not shared with equal connections of the process.";
+    TokenCache [] OptionType::Text, "this process alone",
+        "The store through which processes and machines share tokens, encrypted: file:PATH is a folder for the processes of one user on one machine (file: alone is the folder authgrant of the user's cache directory), redis://host:port/database, rediss:// (TLS) or unix:///path a Redis server for a fleet, application: the callbacks of authgrant_set_token_store. A URL may contain the user, as in redis://user@host, and ?prefix= for the keys. See docs/token-sharing.md. In a connection string only with the permission AUTHGRANT_ALLOW_TOKEN_CACHE, like all options that begin with TokenCache.";
+    TokenCachePassword [] OptionType::Secret, "",
+        "The password of the Redis server.";
+    TokenCacheSecret [] OptionType::Secret, "",
+        "The secret from which the keys of shared entries are derived, at least 32 random bytes, the same in all processes: text, or base64: and the encoded bytes; best by env: or file:. Required if no credential of the connection is a private key or a random secret of at least 32 bytes.";
+    TokenCacheTimeout [] OptionType::Number(10, 60_000), "500",
+        "The time limit for one operation of the store in milliseconds, with connecting and authentication. After a failure the connection goes on without the store, which is asked again after 1, 2, 4 … 60 s.";
+    TokenCacheWait [] OptionType::Number(0, 3600), "5",
+        "How many seconds a call waits for the request of another process before it requests a token itself, but at most half of its remaining time.";
+    TokenCachePrompted [] OptionType::Bool, "0",
+        "1: tokens of users who logged in (methods 51, 54 and 56) are shared, too. Requires TokenCacheUser.";
+    TokenCacheUser [] OptionType::Text, "",
+        "The user to whom the shared tokens of a login belong, as the application identifies the user. Never accepted in a connection string of an untrusted origin: authgrant_set_option or a data source sets it.";
+    TokenCacheTrustStore [] OptionType::Path, "the operating system's",
+        "The file with the trusted CA certificates for rediss://, in any format of TrustStore. The options for the OAuth server (TrustStore, ValidateServerCertificate, HostNameInCertificate, KeyStore, ProxyHost) do not apply to the Redis server.";
     DSN ["DataSourceName"] OptionType::Text, "",
         "The data source: a section of odbc.ini with further options. Only in a connection string; ignored if Driver precedes it.";
     FILEDSN [] OptionType::Path, "",

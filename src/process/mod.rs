@@ -23,6 +23,7 @@ use crate::net::http::HttpClient;
 use crate::options::ProcessEnvironment;
 use crate::sys;
 use crate::token::cache::TokenCache;
+use crate::token_store::TokenStores;
 
 mod cache_limit;
 mod circuit_breaker;
@@ -55,6 +56,8 @@ pub struct Process {
     pub breakers: CircuitBreakers,
     /// Configured client assertions that were sent.
     pub sent_assertions: SentAssertions,
+    /// Stores that share tokens with other processes.
+    pub token_stores: TokenStores,
     /// Number of connections that use each token.
     pub token_users: TokenUsers,
     /// Slots from which connections return recently used tokens.
@@ -99,6 +102,7 @@ impl Process {
             endpoint_memory: EndpointMemory::default(),
             breakers: CircuitBreakers::default(),
             sent_assertions: SentAssertions::default(),
+            token_stores: TokenStores::default(),
             token_users: TokenUsers::default(),
             slot_registry: SlotRegistry::default(),
             snapshots: Interner::default(),
@@ -167,6 +171,7 @@ impl Process {
         self.slot_registry.clear();
         self.key_cache.clear();
         self.http_client.close_idle_connections();
+        self.token_stores.close_idle();
     }
 }
 

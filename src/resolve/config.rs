@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AssertionConfig, AuthorizationRequest, ConsentGuidance};
+use super::{AssertionConfig, AuthorizationRequest, ConsentGuidance, SharedCacheConfig};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
@@ -33,6 +33,8 @@ pub struct Config {
     pub preset_token: PresetToken,
     /// Whether tokens are never shared with other connections, regardless of the flow.
     pub private_cache: bool,
+    /// The store that shares tokens with other processes.
+    pub shared_cache: Option<SharedCacheConfig>,
     /// TLS and proxy settings, also for the server of the API.
     pub transport: TransportConfig,
 }

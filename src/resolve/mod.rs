@@ -23,6 +23,7 @@ mod option_resolver;
 mod policy_check;
 mod problems;
 mod profile_defaults;
+mod shared_cache;
 mod signing;
 mod stages;
 mod token_endpoint;
@@ -39,6 +40,7 @@ pub use config::{
     PresetToken, PresignedAssertion, TokenEndpointConfig,
 };
 pub use method::{AuthMethod, ResolvedMethod};
+pub use shared_cache::SharedCacheConfig;
 pub use signing::{AssertionConfig, KeyRequirements};
 pub use stages::Stages;
 

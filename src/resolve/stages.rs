@@ -119,6 +119,7 @@ impl OptionResolver<'_> {
                 refresh_margin: self.number(OptionId::RefreshMargin),
                 private_cache: self.has_value(OptionId::CacheScope, "Connection")
                     || self.policy.forbids(Restriction::Sharing),
+                shared_cache: self.shared_cache_config(),
                 transport: transport.clone(),
             })
         });

@@ -1,0 +1,181 @@
+//! The options that begin with TokenCache: the store that shares tokens with other processes.
+
+use std::time::Duration;
+
+use super::option_resolver::OptionResolver;
+use crate::base::error::OptionError;
+use crate::base::policy::{Permission, Restriction};
+use crate::base::secret::Secret;
+use crate::key::SharedSecret;
+use crate::net::proxy::ProxyConfig;
+use crate::net::tls::TransportConfig;
+use crate::options::OptionId;
+use crate::token_store::{RedisAddress, StoreLocation};
+
+/// The options that have no effect without TokenCache.
+const DETAIL_OPTIONS: [OptionId; 7] = [
+    OptionId::TokenCachePassword,
+    OptionId::TokenCacheSecret,
+    OptionId::TokenCacheTimeout,
+    OptionId::TokenCacheWait,
+    OptionId::TokenCachePrompted,
+    OptionId::TokenCacheUser,
+    OptionId::TokenCacheTrustStore,
+];
+
+const DEFAULT_TIMEOUT_MILLIS: i64 = 500;
+
+const DEFAULT_WAIT_SECS: i64 = 5;
+
+/// The store that shares tokens with other processes.
+#[derive(Debug)]
+pub struct SharedCacheConfig {
+    /// TokenCache, with the credentials of the store.
+    pub location: StoreLocation,
+    /// The bytes of TokenCacheSecret.
+    pub secret: Option<SharedSecret>,
+    /// The time limit for one operation of the store.
+    pub timeout: Duration,
+    /// How long to wait for the request of another process.
+    pub wait: Duration,
+    /// TokenCacheUser, if tokens of users who logged in are shared.
+    pub prompted_user: Option<String>,
+}
+
+impl OptionResolver<'_> {
+    /// The store of TokenCache, if it is set.
+    pub(super) fn shared_cache_config(&mut self) -> Option<SharedCacheConfig> {
+        let is_permitted = self.check_token_cache_permission();
+        let Some(text) = self.text(OptionId::TokenCache) else {
+            for name in DETAIL_OPTIONS {
+                if self.value(name).is_some() {
+                    self.add_warning(name, "is ignored unless TokenCache is set");
+                }
+            }
+            return None;
+        };
+        if !is_permitted {
+            return None;
+        }
+        let location = match StoreLocation::parse(&text) {
+            Ok(location) => self.complete_location(location),
+            Err(reason) => {
+                self.add_error(OptionError::Invalid, OptionId::TokenCache, &reason);
+                return None;
+            }
+        };
+        let millis = |value: i64| Duration::from_millis(value.unsigned_abs());
+        Some(SharedCacheConfig {
+            location,
+            secret: self.token_cache_secret(),
+            timeout: millis(self.number(OptionId::TokenCacheTimeout).unwrap_or(DEFAULT_TIMEOUT_MILLIS)),
+            wait: millis(
+                self.number(OptionId::TokenCacheWait).unwrap_or(DEFAULT_WAIT_SECS).saturating_mul(1000),
+            ),
+            prompted_user: self.prompted_user(),
+        })
+    }
+
+    /// Whether the policy accepts the options that begin with TokenCache; records an error for each that it
+    /// does not accept. They name folders and servers, and TokenCacheUser selects whose tokens are used.
+    fn check_token_cache_permission(&mut self) -> bool {
+        let mut is_permitted = true;
+        for name in [OptionId::TokenCache].into_iter().chain(DETAIL_OPTIONS) {
+            let is_untrusted = self.value(name).is_some_and(|value| self.options.is_untrusted_value(value));
+            if !is_untrusted {
+                continue;
+            }
+            let text = if name == OptionId::TokenCacheUser {
+                "is not accepted in a connection string; set it with authgrant_set_option or in the data source"
+                    .to_owned()
+            } else if !self.policy.allows(Permission::TokenCache) {
+                format!(
+                    "is not accepted in a connection string unless the process policy allows it ({}); set it with \
+                     authgrant_set_option or in the data source",
+                    Permission::TokenCache.name()
+                )
+            } else {
+                continue;
+            };
+            self.add_error(OptionError::Invalid, name, &text);
+            is_permitted = false;
+        }
+        is_permitted
+    }
+
+    fn complete_location(&mut self, location: StoreLocation) -> StoreLocation {
+        self.check_store_path(&location);
+        let StoreLocation::Redis(mut redis) = location else {
+            for name in [OptionId::TokenCachePassword, OptionId::TokenCacheTrustStore] {
+                if self.value(name).is_some() {
+                    self.add_warning(name, "is ignored: TokenCache is not a Redis server");
+                }
+            }
+            return location;
+        };
+        redis.password = self.secret(OptionId::TokenCachePassword);
+        if redis.user.is_some() && redis.password.is_none() {
+            self.problems.missing.push(OptionId::TokenCachePassword);
+        }
+        let trust_store = self.configured_path(OptionId::TokenCacheTrustStore);
+        match &mut redis.tls {
+            Some(tls) => {
+                *tls =
+                    TransportConfig { trust_store, proxy: ProxyConfig::Direct, ..TransportConfig::default() };
+            }
+            None if trust_store.is_some() => {
+                self.add_warning(OptionId::TokenCacheTrustStore, "is ignored: TokenCache is not rediss://");
+            }
+            None => {}
+        }
+        if redis.is_exposed() {
+            self.add_warning(
+                OptionId::TokenCache,
+                "is redis:// on another machine: tokens are encrypted, but TokenCachePassword and the times at \
+                 which tokens are used are not; use rediss://",
+            );
+        }
+        StoreLocation::Redis(redis)
+    }
+
+    /// Records an error for a path in untrusted text if the policy forbids file paths there.
+    fn check_store_path(&mut self, location: &StoreLocation) {
+        let names_path = match location {
+            StoreLocation::Folder(path) => path.is_some(),
+            StoreLocation::Redis(redis) => matches!(redis.address, RedisAddress::Unix(_)),
+            StoreLocation::Application => false,
+        };
+        let is_untrusted =
+            self.value(OptionId::TokenCache).is_some_and(|value| self.options.is_untrusted_value(value));
+        if names_path && is_untrusted {
+            self.check_restriction(OptionId::TokenCache, "has a path", Restriction::FilePaths);
+        }
+    }
+
+    fn token_cache_secret(&mut self) -> Option<SharedSecret> {
+        let text: Secret = self.secret(OptionId::TokenCacheSecret)?;
+        match SharedSecret::parse(text.reveal()) {
+            Some(secret) => Some(secret),
+            None => {
+                let text = format!(
+                    "is shorter than {} bytes, or begins with \"base64:\" and is not base64; generate it, for \
+                     example with: openssl rand -base64 32",
+                    SharedSecret::MIN_LEN
+                );
+                self.add_error(OptionError::Invalid, OptionId::TokenCacheSecret, &text);
+                None
+            }
+        }
+    }
+
+    fn prompted_user(&mut self) -> Option<String> {
+        let is_enabled = self.has_value(OptionId::TokenCachePrompted, "1");
+        if is_enabled {
+            return self.require(OptionId::TokenCacheUser);
+        }
+        if self.value(OptionId::TokenCacheUser).is_some() {
+            self.add_warning(OptionId::TokenCacheUser, "is ignored unless TokenCachePrompted is 1");
+        }
+        None
+    }
+}
