@@ -12,8 +12,8 @@ use crate::base::clock::Deadline;
 use crate::base::error::{Error, ErrorKind, Result, TimeoutKind};
 use crate::base::log::Log;
 use crate::sys::PerProcess;
-use crate::sys::sync::Mutex;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
+use crate::sys::sync::{Monitor, Mutex};
 
 /// A blocking operation that can be woken from another thread.
 pub trait Wake: Send + Sync {
@@ -210,6 +210,17 @@ impl CallContext {
         Ok(())
     }
 
+    /// Sleeps for `delay`, or until the call is cancelled.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`].
+    pub fn sleep(&self, delay: Duration) -> Result<()> {
+        let sleep = Arc::new(CancellableSleep::default());
+        self.on_cancel(&sleep)?;
+        let cancelled = sleep.0.wait_while(sleep.0.lock(), Some(delay), |cancelled| !*cancelled);
+        if *cancelled { Err(cancelled_error()) } else { Ok(()) }
+    }
+
     /// Registers `waiter`, which is woken when the call is cancelled. Dropping it unregisters it. Fails if
     /// the call is already cancelled.
     pub fn on_cancel<T: Wake + 'static>(&self, waiter: &Arc<T>) -> Result<()> {
@@ -230,6 +241,17 @@ impl CallContext {
     }
 }
 
+/// Whether the call was cancelled.
+#[derive(Default)]
+struct CancellableSleep(Monitor<bool>);
+
+impl Wake for CancellableSleep {
+    fn wake(&self) {
+        *self.0.lock() = true;
+        self.0.notify_all();
+    }
+}
+
 /// The error of a cancelled call.
 #[must_use]
 pub fn cancelled_error() -> Error {
@@ -239,6 +261,7 @@ pub fn cancelled_error() -> Error {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Instant;
 
     use super::*;
     use crate::base::error::Status;
@@ -370,5 +393,23 @@ mod tests {
         let error = call.check().unwrap_err();
         assert_eq!(error.status(), Status::Timeout);
         assert!(error.message().contains("0 s (LoginTimeout)"), "{error}");
+    }
+
+    #[test]
+    fn sleep_lasts_for_delay() {
+        let delay = Duration::from_millis(50);
+        let start = Instant::now();
+        CallContext::unbounded().sleep(delay).unwrap();
+        assert!(start.elapsed() >= delay);
+    }
+
+    #[test]
+    fn cancel_wakes_sleep() {
+        let call = CallContext::unbounded();
+        let sleeping = Arc::new(CancellableSleep::default());
+        call.on_cancel(&sleeping).unwrap();
+        call.cancel.cancel();
+        assert!(*sleeping.0.lock());
+        assert_eq!(call.sleep(Duration::from_secs(600)).unwrap_err().status(), Status::Cancelled);
     }
 }

@@ -193,6 +193,12 @@ impl Error {
         message
     }
 
+    /// The text without prefix and advice, neither escaped nor bounded: for use in another error.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.details.text
+    }
+
     /// The option that caused the error.
     #[must_use]
     pub fn option(&self) -> Option<&str> {

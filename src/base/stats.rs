@@ -36,10 +36,14 @@ pub enum Counter {
     ConnectionsReused,
     /// Tokens evicted from a full cache.
     CacheEvictions,
+    /// Tokens read from the store that processes share.
+    SharedCacheHits,
+    /// Failures of that store.
+    StoreFailures,
 }
 
 impl Counter {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::CacheHits,
         Self::TokensFetched,
         Self::EarlyRenewals,
@@ -51,6 +55,8 @@ impl Counter {
         Self::ConnectionsOpened,
         Self::ConnectionsReused,
         Self::CacheEvictions,
+        Self::SharedCacheHits,
+        Self::StoreFailures,
     ];
 
     /// The Prometheus metric name.
@@ -67,6 +73,8 @@ impl Counter {
             Self::ConnectionsOpened => "authgrant_connections_opened_total",
             Self::ConnectionsReused => "authgrant_connections_reused_total",
             Self::CacheEvictions => "authgrant_cache_evictions_total",
+            Self::SharedCacheHits => "authgrant_shared_cache_hits_total",
+            Self::StoreFailures => "authgrant_shared_cache_failures_total",
         }
     }
 }

@@ -70,6 +70,9 @@ impl Connection {
         if config.flow.login().is_some() {
             self.track_for_removal(cache_key, config);
             self.track_for_logoff(cache_key, snapshot, config);
+            self.with_grant_context(cache_key, &call, false, |context| {
+                self.share_login(config, &token, context)
+            });
             self.process().cache.insert(Arc::new(token));
         } else {
             self.state().login_state.set_id_token(token.fields.get("id_token").cloned());

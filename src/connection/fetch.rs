@@ -46,7 +46,8 @@ impl Connection {
             process.cache.get(&lease, requirements, clock, &call, &|| read_source_versions(config), |kind| {
                 let call = limit_call_for_fetch(kind, &call, requirements.refresh_timeout);
                 let may_prompt = context.may_prompt && kind != FetchKind::EarlyRefresh;
-                self.fetch_token(config, kind, &GrantContext { call: &call, may_prompt, ..*context })
+                let context = GrantContext { call: &call, may_prompt, ..*context };
+                self.share_or_fetch(config, kind, requirements, &context)
             })
         });
         let previous = self.state().cache_lease.lock().replace(lease);
@@ -59,7 +60,7 @@ impl Connection {
         outcome
     }
 
-    fn fetch_token(
+    pub(super) fn fetch_token(
         &self,
         config: &Config,
         kind: FetchKind,
@@ -111,6 +112,7 @@ impl Connection {
             cache_key,
             may_prompt,
             bypass_circuit_breaker: false,
+            before_refresh: &|| Ok(()),
             warn: &warn,
         })
     }

@@ -38,6 +38,9 @@ impl Connection {
         let cached = self.process().cache.remove(cache_key);
         self.with_grant_context(cache_key, &call, false, |context| {
             let access_token = self.to_revocable(cached.as_deref());
+            if let Some(latest) = self.remove_shared(config, context) {
+                grants::adopt_refresh_token(config, latest, context);
+            }
             let tokens = LogoffTokens {
                 refresh_token: current_refresh_token(config, context),
                 access_token: access_token.or_else(|| configured_access_token(config, context)),
@@ -101,7 +104,7 @@ impl Connection {
     }
 
     /// The tokens that only this connection holds. A server may end the whole login if one of its tokens is revoked
-    /// (RFC 7009 section 2.1), so a login of which the caller holds a token is not touched.
+    /// (RFC 7009 section 2.1), so a login of which the caller or another process holds a token is not touched.
     fn tokens_to_end_at_close(
         &self,
         config: &Config,
@@ -112,6 +115,8 @@ impl Connection {
         let ends_session = config.logoff.as_ref().is_some_and(|logoff| logoff.ends_session);
         let is_login_exported = config.flow.is_user_bound() && context.login_state.is_exported();
         if ends_session
+            || is_shared_login(config)
+            || cached.is_some_and(AccessToken::is_shared)
             || grants::has_given_tokens(config)
             || is_login_exported
             || cached.is_some_and(AccessToken::is_exported)
@@ -124,6 +129,12 @@ impl Connection {
             id_token: None,
         }
     }
+}
+
+/// Whether other processes may use the login of the user.
+fn is_shared_login(config: &Config) -> bool {
+    config.flow.is_user_bound()
+        && config.shared_cache.as_ref().is_some_and(|shared| shared.prompted_user.is_some())
 }
 
 /// The ID token of the response with `token`.

@@ -22,6 +22,7 @@ use crate::options::{Environment, Options, ProcessEnvironment};
 use crate::process::login_state::{LoginState, RefreshTokenCallback};
 use crate::process::{Process, Snapshot};
 use crate::resolve::{Config, Flow};
+use crate::shared_cache::token_digest;
 use crate::sys::{self, PerProcess, SharedRef, StripedSlots};
 use crate::token::cache::Lease;
 use crate::token::{AccessToken, TokenHandle};
@@ -30,6 +31,7 @@ mod authorize;
 mod fast_path;
 mod fetch;
 mod logoff;
+mod shared;
 mod snapshot_cell;
 mod token_options;
 mod token_uses;
@@ -238,7 +240,9 @@ impl Connection {
     /// Reports that the API rejected `token` (HTTP 401); if it is still cached, the next call requests a new one.
     pub fn reject_token(&self, token: &AccessToken) {
         let process = self.process();
-        process.cache.reject(token, process.clock.as_ref());
+        if process.cache.reject(token, process.clock.as_ref()) && token.is_shared() {
+            process.shared_tokens.mark_rejected(token_digest(token.value().to_bytes()));
+        }
         let snapshot = self.snapshot.load();
         if let Ok(Config { flow: Flow::AccessToken(configured), .. }) = snapshot.config()
             && configured.reveal().as_bytes() == token.value().to_bytes()

@@ -2,7 +2,7 @@
 
 use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
-use crate::base::error::Error;
+use crate::base::error::{Error, Result};
 use crate::process::Process;
 use crate::process::login_state::LoginState;
 
@@ -21,6 +21,8 @@ pub struct GrantContext<'a> {
     pub may_prompt: bool,
     /// Whether to send the request although the circuit breaker is open: the user has just logged in for it.
     pub bypass_circuit_breaker: bool,
+    /// Called before a refresh token is sent, which is not sent if that fails.
+    pub before_refresh: &'a dyn Fn() -> Result<()>,
     /// Receives warnings of a successful request.
     pub warn: &'a dyn Fn(Error),
 }

@@ -118,6 +118,13 @@ pub fn current_refresh_token(config: &Config, context: &GrantContext<'_>) -> Opt
     }
 }
 
+/// Replaces the refresh token of a login by a newer one that another process received.
+pub fn adopt_refresh_token(config: &Config, token: Secret, context: &GrantContext<'_>) {
+    if let Flow::TokenEndpoint(endpoint_config) = &config.flow {
+        refresh_token::adopt(endpoint_config, token, context);
+    }
+}
+
 /// Adds the consent URL of `config` to an error. Errors in the negative cache are shared by connections whose
 /// consent URLs may differ, so they do not contain one.
 #[must_use]

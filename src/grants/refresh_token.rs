@@ -21,6 +21,7 @@ pub(super) fn fetch(
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
     let issued = token_client::request_token(endpoint_config, context, &|_| {
+        (context.before_refresh)()?;
         let token = get_current(endpoint_config, context);
         Ok(build_request(endpoint_config, token.as_ref().unwrap_or(fallback)))
     })?;
@@ -36,6 +37,13 @@ pub(super) fn get_current(
     latest.or_else(|| configured_token(&endpoint_config.grant).cloned())
 }
 
+/// Replaces the refresh token by a newer one, of a response or of another process.
+pub(super) fn adopt(endpoint_config: &TokenEndpointConfig, token: Secret, context: &GrantContext<'_>) {
+    let previous = get_current(endpoint_config, context);
+    let family = family_key(endpoint_config, context.process);
+    context.login_state.store_refresh_token(family, previous.as_ref(), token);
+}
+
 /// Stores the refresh token of a response, if it has one, and returns the access token.
 pub(super) fn store_refresh_token(
     endpoint_config: &TokenEndpointConfig,
@@ -43,12 +51,7 @@ pub(super) fn store_refresh_token(
     context: &GrantContext<'_>,
 ) -> AccessToken {
     if let Some(latest) = issued.refresh_token {
-        let previous = get_current(endpoint_config, context);
-        context.login_state.store_refresh_token(
-            family_key(endpoint_config, context.process),
-            previous.as_ref(),
-            latest,
-        );
+        adopt(endpoint_config, latest, context);
     }
     issued.access_token
 }

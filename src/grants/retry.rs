@@ -4,17 +4,15 @@
 //! Each retry of a signed request signs a new assertion. If a delay would exceed the call's deadline, there
 //! is no retry and the last response is final.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::call::{CallContext, Wake, cancelled_error};
-use crate::base::error::{ErrorKind, NetworkError, Result};
+use crate::base::call::CallContext;
+use crate::base::error::{ErrorKind, NetworkError};
 use crate::base::jitter::Jitter;
 use crate::grants::error_class::{ErrorClass, classify_error};
 use crate::net::http::{ConnectionReuse, RequestError};
 use crate::process::MAX_SERVER_WAIT;
 use crate::provider::Profile;
-use crate::sys::sync::Monitor;
 use crate::token_response::ErrorResponse;
 
 /// Maximum number of attempts of one token request.
@@ -214,32 +212,10 @@ fn fits_deadline(delay: Duration, call: &CallContext) -> bool {
     delay <= MAX_SERVER_WAIT && call.deadline.remaining().is_none_or(|remaining| delay < remaining)
 }
 
-/// Sleeps for `delay`, or until the call is cancelled.
-pub(super) fn sleep(delay: Duration, call: &CallContext) -> Result<()> {
-    let sleep = Arc::new(CancellableSleep::default());
-    call.on_cancel(&sleep)?;
-    let cancelled = sleep.0.wait_while(sleep.0.lock(), Some(delay), |cancelled| !*cancelled);
-    if *cancelled { Err(cancelled_error()) } else { Ok(()) }
-}
-
-/// Whether the call was cancelled.
-#[derive(Default)]
-struct CancellableSleep(Monitor<bool>);
-
-impl Wake for CancellableSleep {
-    fn wake(&self) {
-        *self.0.lock() = true;
-        self.0.notify_all();
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::base::error::Error;
-    use crate::base::error::Status;
     use crate::base::jitter::Fraction;
 
     fn backoffs_ms(numerator: u16, retry_after: u32) -> Vec<u128> {
@@ -250,6 +226,25 @@ mod tests {
             delays.push(retry_state.backoff(retry_after).as_millis());
         }
         delays
+    }
+
+    fn connection_closed_error() -> RequestError {
+        let error = Error::new(NetworkError::Connection, "network", "closed");
+        RequestError { error, stale_connection: false, reached_server: true, was_sent: true }
+    }
+
+    fn count_attempts(call: &CallContext, policy: RetryPolicy) -> u32 {
+        let mut retry_state = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
+        let mut attempts = 1;
+        while attempts < 100
+            && matches!(
+                retry_state.after_transport_error(&connection_closed_error(), policy, call),
+                RetryDecision::RetryAfter(_)
+            )
+        {
+            attempts += 1;
+        }
+        attempts
     }
 
     #[test]
@@ -270,43 +265,6 @@ mod tests {
         let delay = || RetryState::new(0, None, Jitter::default()).backoff(0);
         let first = delay();
         assert!((0..20).any(|_| delay() != first));
-    }
-
-    #[test]
-    fn sleep_lasts_for_delay() {
-        let delay = Duration::from_millis(50);
-        let start = Instant::now();
-        sleep(delay, &CallContext::unbounded()).unwrap();
-        assert!(start.elapsed() >= delay);
-    }
-
-    #[test]
-    fn cancel_wakes_sleep() {
-        let call = CallContext::unbounded();
-        let sleeping = Arc::new(CancellableSleep::default());
-        call.on_cancel(&sleeping).unwrap();
-        call.cancel.cancel();
-        assert!(*sleeping.0.lock());
-        assert_eq!(sleep(Duration::from_secs(600), &call).unwrap_err().status(), Status::Cancelled);
-    }
-
-    fn connection_closed_error() -> RequestError {
-        let error = Error::new(NetworkError::Connection, "network", "closed");
-        RequestError { error, stale_connection: false, reached_server: true, was_sent: true }
-    }
-
-    fn count_attempts(call: &CallContext, policy: RetryPolicy) -> u32 {
-        let mut retry_state = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
-        let mut attempts = 1;
-        while attempts < 100
-            && matches!(
-                retry_state.after_transport_error(&connection_closed_error(), policy, call),
-                RetryDecision::RetryAfter(_)
-            )
-        {
-            attempts += 1;
-        }
-        attempts
     }
 
     #[test]

@@ -144,6 +144,7 @@ mod tests {
             cache_key,
             may_prompt: false,
             bypass_circuit_breaker: false,
+            before_refresh: &|| Ok(()),
             warn: &|_| {},
         };
         fetch(&signing, &context).err().unwrap()

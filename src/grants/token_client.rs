@@ -218,7 +218,7 @@ impl<'a> TokenClient<'_, 'a> {
         self.context.call.log.log(LogLevel::Debug, || {
             format!("retrying the request to {} in {delay:.1?}", self.endpoint_config.endpoint.host())
         });
-        retry::sleep(delay, self.context.call)?;
+        self.context.call.sleep(delay)?;
         self.context.process.stats.count(Counter::Retries);
         admission.readmit()
     }

@@ -29,6 +29,7 @@ mod cache_limit;
 mod circuit_breaker;
 mod interner;
 mod sent_assertions;
+mod shared_tokens;
 mod slot_registry;
 mod snapshot;
 mod token_users;
@@ -38,6 +39,7 @@ use cache_limit::CacheLimit;
 pub use circuit_breaker::{Admission, AdmissionContext, CircuitBreakers, MAX_SERVER_WAIT, throttled_error};
 pub use interner::Interner;
 pub use sent_assertions::SentAssertions;
+pub use shared_tokens::SharedTokens;
 pub use slot_registry::SlotRegistry;
 pub use snapshot::Snapshot;
 pub use token_users::TokenUsers;
@@ -58,6 +60,8 @@ pub struct Process {
     pub sent_assertions: SentAssertions,
     /// Stores that share tokens with other processes.
     pub token_stores: TokenStores,
+    /// What this process remembers of shared tokens.
+    pub shared_tokens: SharedTokens,
     /// Number of connections that use each token.
     pub token_users: TokenUsers,
     /// Slots from which connections return recently used tokens.
@@ -103,6 +107,7 @@ impl Process {
             breakers: CircuitBreakers::default(),
             sent_assertions: SentAssertions::default(),
             token_stores: TokenStores::default(),
+            shared_tokens: SharedTokens::default(),
             token_users: TokenUsers::default(),
             slot_registry: SlotRegistry::default(),
             snapshots: Interner::default(),
@@ -176,7 +181,7 @@ impl Process {
 }
 
 /// Returns random bytes from a generator that detects forks.
-fn random_bytes<const N: usize>() -> [u8; N] {
+pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     #[allow(
         clippy::expect_used,

@@ -1,6 +1,656 @@
-//! Tokens that processes and machines share through a [`TokenStore`](crate::token_store::TokenStore),
-//! encrypted: one of them requests a token, the others read it.
+//! Tokens that processes and machines share through a [`TokenStore`], encrypted: one of them, the leader, requests
+//! a token, the others read it.
+//!
+//! 1. The entry is read. If its token is usable, it is returned.
+//! 2. The lease of the entry is acquired. While another process holds it, the entry is read again until it has a
+//!    token, the time to wait is over, or the holder died and the lease ended. Then the process requests a token
+//!    itself; it does not write it without the lease.
+//! 3. The leader reads the entry again, requests a token, and writes it with a greater generation, if it still
+//!    holds the lease and nobody else has written. The request ends before the lease does; the lease is at most
+//!    [`MAX_LEASE`] and is not renewed.
+//!
+//! A refresh token may be valid only once. Before it is sent, the leader writes to the entry that it will be spent;
+//! the write fails if the lease was lost. A refresh token is therefore never sent without the lease while another
+//! process holds it, and once more for each crash of a leader at most.
+//!
+//! If the store fails, the process goes on as without a store: it does not share, and no token is lost.
 
+mod entry;
 mod identity;
 
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::cache_key::CacheKey;
+use crate::base::call::CallContext;
+use crate::base::error::{Cause, Error, ErrorKind, OAuthReason, Result, TimeoutKind, WarningKind};
+use crate::base::log::LogLevel;
+use crate::base::secret::Secret;
+use crate::base::stats::Counter;
+use crate::process::{Process, random_bytes};
+use crate::resolve::{Config, SharedCacheConfig};
+use crate::token::AccessToken;
+use crate::token::cache::{FetchKind, Requirements, is_fresh_now, is_usable_now};
+use crate::token_store::{self, Owner, Put, StoreHandle, TokenStore};
+
+use entry::{Content, Entry, Refusal, SharedToken};
+
+pub(crate) use entry::token_digest;
 pub use identity::{Identity, Sharing, identify};
+
+/// The longest duration of a lease: how long a leader that crashed delays the others.
+pub(crate) const MAX_LEASE: Duration = Duration::from_secs(15);
+
+/// How long before the end of the lease the request ends, so that the token can be written.
+const LEASE_MARGIN: Duration = Duration::from_secs(1);
+
+/// The minimum rest of the lease when a refresh token is sent.
+const MIN_SPENDING_TIME: Duration = Duration::from_secs(5);
+
+/// The shortest and the longest time between two reads while another process holds the lease.
+const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(50));
+
+/// Every n-th poll tries to acquire the lease, whose holder may have crashed.
+const POLLS_PER_LEASE_ATTEMPT: u32 = 8;
+
+/// How often a request starts again because the lease was lost or another process has written.
+const MAX_ROUNDS: u32 = 3;
+
+/// What limits one operation of the store.
+const TIMEOUT_SOURCE: &str = "TokenCacheTimeout";
+
+/// Where a new token comes from, and the login state of the connection that the shared entry contains, too.
+pub trait TokenSource {
+    /// Requests a token. Calls `before_refresh` before it sends a refresh token, and does not send it if that
+    /// fails.
+    ///
+    /// # Errors
+    /// Those of the request, and of `before_refresh`.
+    fn fetch(
+        &self,
+        call: &CallContext,
+        may_prompt: bool,
+        before_refresh: &BeforeRefresh<'_>,
+    ) -> Result<AccessToken>;
+
+    /// The refresh token that the next request would send.
+    fn refresh_token(&self) -> Option<Secret>;
+
+    /// Replaces the refresh token by that of the shared entry, which is newer.
+    fn adopt_refresh_token(&self, token: Secret);
+}
+
+/// Called before a refresh token is sent.
+pub type BeforeRefresh<'a> = dyn Fn() -> Result<()> + 'a;
+
+/// One request of a caller.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// Deadline, cancellation and log of the call.
+    pub call: &'a CallContext,
+    /// Why a token is needed.
+    pub kind: FetchKind,
+    /// The requirements of the caller.
+    pub requirements: Requirements,
+    /// The key in the cache of the process.
+    pub cache_key: CacheKey,
+    /// Whether the token belongs to a user who logged in, so that the entry has the refresh token.
+    pub is_user_bound: bool,
+    /// Whether a browser may be opened for the user.
+    pub may_prompt: bool,
+}
+
+/// The shared entry of one connection.
+pub struct SharedEntry<'a> {
+    identity: Identity,
+    handle: Arc<StoreHandle>,
+    settings: &'a SharedCacheConfig,
+    process: &'a Process,
+    warn: &'a dyn Fn(Error),
+}
+
+/// The lease that this process holds.
+struct Lease {
+    owner: Owner,
+    /// On the boot-time clock, from before the lease was requested.
+    ends_at: Duration,
+}
+
+/// How a round ended.
+enum Round {
+    /// With this result for the caller.
+    Done(Result<AccessToken>),
+    /// The entry has changed: the next round begins with it.
+    Again,
+    /// The caller requests a token without the store.
+    Alone,
+    /// The user must log in, and the caller may ask for it.
+    Login,
+}
+
+/// The outcome of waiting for the lease.
+enum Acquired {
+    Lease(Lease),
+    Outcome(Result<AccessToken>),
+    /// The time to wait is over.
+    TimedOut,
+}
+
+/// The entry in the store.
+struct Current {
+    /// `None` if there is none, or none that can be used.
+    entry: Option<Entry>,
+    /// The generation in the store, authentic or not; 0 for none.
+    stored_generation: u64,
+}
+
+/// What the leader has written.
+struct Leadership<'l> {
+    lease: &'l Lease,
+    stored_generation: u64,
+    /// The content that the next write is based on.
+    content: Content,
+    /// Whether the lease was lost, or another process has written.
+    is_lost: bool,
+    /// Whether the store failed since the lease was acquired.
+    has_failed: bool,
+}
+
+/// A failure of the store.
+struct StoreFailure(Error);
+
+type StoreResult<T> = std::result::Result<T, StoreFailure>;
+
+impl<'a> SharedEntry<'a> {
+    /// The shared entry for the token of `config`; `None` if the token is not shared.
+    ///
+    /// # Errors
+    /// Errors of the signing key; [`OptionError::Invalid`](crate::base::error::OptionError) if TokenCacheSecret is
+    /// required or the application has no store.
+    pub fn open(config: &'a Config, process: &'a Process, warn: &'a dyn Fn(Error)) -> Result<Option<Self>> {
+        let Some(settings) = &config.shared_cache else { return Ok(None) };
+        let Sharing::Shared(identity) = identify(config, settings, &process.key_cache)? else {
+            return Ok(None);
+        };
+        let handle = process.token_stores.get(&settings.location)?;
+        Ok(Some(Self { identity, handle, settings, process, warn }))
+    }
+
+    /// Returns the token of the entry, or else requests one from `source` and shares it.
+    ///
+    /// # Errors
+    /// Those of `source`, also of the request of another process; [`ErrorKind::Cancelled`] and
+    /// [`ErrorKind::Timeout`] of the call. Failures of the store are warnings.
+    pub fn get_or_fetch(&self, request: &Request<'_>, source: &dyn TokenSource) -> Result<AccessToken> {
+        if self.handle.is_paused(self.now()) {
+            request
+                .call
+                .log
+                .log(LogLevel::Debug, || format!("{} failed recently and is not asked", self.handle.name()));
+            return fetch_alone(request, source);
+        }
+        for _ in 0..MAX_ROUNDS {
+            match self.round(request, source) {
+                Ok(Round::Done(result)) => return result,
+                Ok(Round::Again) => {}
+                Ok(Round::Alone) => return fetch_alone(request, source),
+                Ok(Round::Login) => {
+                    let token = fetch_alone(request, source)?;
+                    self.publish(&token, source.refresh_token().as_ref(), request);
+                    return Ok(token);
+                }
+                Err(StoreFailure(error)) => {
+                    request.call.check()?;
+                    self.report_failure(&error);
+                    return fetch_alone(request, source);
+                }
+            }
+        }
+        Err(contended_error(self.handle.name()))
+    }
+
+    /// Shares a token that was not requested through [`Self::get_or_fetch`], such as that of a login. Failures are
+    /// warnings.
+    pub fn publish(&self, token: &AccessToken, refresh_token: Option<&Secret>, request: &Request<'_>) {
+        let content = self.token_content(token, refresh_token);
+        if self.change(request, |_| content.clone()) {
+            token.mark_shared(None);
+        }
+    }
+
+    /// Removes the token from the entry, because its user logged off, and returns the refresh token of the entry.
+    /// Failures are warnings.
+    pub fn remove(&self, request: &Request<'_>) -> Option<Secret> {
+        let mut refresh_token = None;
+        self.change(request, |entry| {
+            refresh_token = entry.and_then(Entry::refresh_token);
+            Content::default()
+        });
+        refresh_token
+    }
+
+    /// Replaces the content of the entry. Returns whether it was written.
+    fn change(&self, request: &Request<'_>, content: impl FnOnce(Option<&Entry>) -> Content) -> bool {
+        if self.handle.is_paused(self.now()) {
+            return false;
+        }
+        let change = || -> StoreResult<bool> {
+            let Some(lease) = self.wait_for_lease(request)? else { return Ok(false) };
+            let Current { entry, stored_generation } = self.read(request)?;
+            let content = content(entry.as_ref());
+            Ok(self.write(&lease, stored_generation, content, true, request)?.is_some())
+        };
+        change().unwrap_or_else(|StoreFailure(error)| {
+            self.report_failure(&error);
+            false
+        })
+    }
+
+    fn round(&self, request: &Request<'_>, source: &dyn TokenSource) -> StoreResult<Round> {
+        let current = self.read(request)?;
+        if let Some(outcome) = self.outcome(current.entry.as_ref(), request) {
+            return Ok(Round::Done(outcome));
+        }
+        match self.acquire(request)? {
+            Acquired::Outcome(outcome) => Ok(Round::Done(outcome)),
+            Acquired::TimedOut => {
+                let waited = self.settings.wait.as_secs_f64();
+                request.call.log.log(LogLevel::Info, || {
+                    format!(
+                        "another process has been requesting this token for {waited} s; requesting one, too"
+                    )
+                });
+                Ok(Round::Alone)
+            }
+            Acquired::Lease(lease) => {
+                let round = self.lead(&lease, request, source);
+                // Without effect if a write has released it. Best effort: the lease ends by itself.
+                let _ = self.store().release(&self.identity.name, &lease.owner, &self.limit(request.call));
+                round
+            }
+        }
+    }
+
+    /// Returns the token or the refusal of `entry`, if the caller can use it.
+    fn outcome(&self, entry: Option<&Entry>, request: &Request<'_>) -> Option<Result<AccessToken>> {
+        let entry = entry?;
+        if let Some(token) = self.usable_token(entry, request) {
+            self.process.stats.count(Counter::SharedCacheHits);
+            request.call.log.log(LogLevel::Info, || {
+                format!("using the token that {} shared in {}", entry.content.machine, self.handle.name())
+            });
+            return Some(Ok(token));
+        }
+        if request.requirements.bypass_negative_cache {
+            return None;
+        }
+        let error = entry.refusal()?;
+        let may_log_in = request.may_prompt && error.oauth_reason() == Some(OAuthReason::ConsentRequired);
+        (!may_log_in).then_some(Err(error))
+    }
+
+    fn usable_token(&self, entry: &Entry, request: &Request<'_>) -> Option<AccessToken> {
+        if self.is_rejected(entry) {
+            return None;
+        }
+        let clock = self.process.clock.as_ref();
+        let token = entry.token(request.cache_key, clock)?;
+        let is_useful = match request.kind {
+            FetchKind::EarlyRefresh => is_fresh_now(&token, request.requirements, clock),
+            FetchKind::Needed | FetchKind::Probe => is_usable_now(&token, request.requirements, clock),
+        };
+        is_useful.then_some(token)
+    }
+
+    /// Whether the API rejected the token of the entry, and it is time to replace it.
+    fn is_rejected(&self, entry: &Entry) -> bool {
+        let digest = entry.content.token.as_ref().map(SharedToken::digest);
+        digest.is_some_and(|digest| self.process.shared_tokens.is_rejected(&digest))
+            && entry.permits_rejection()
+    }
+
+    /// Acquires the lease, or waits for the outcome of its holder.
+    fn acquire(&self, request: &Request<'_>) -> StoreResult<Acquired> {
+        let started = self.now();
+        let limit = self.wait_limit(request);
+        let mut polls: u32 = 0;
+        loop {
+            if polls.is_multiple_of(POLLS_PER_LEASE_ATTEMPT)
+                && let Some(lease) = self.try_lease(request)?
+            {
+                return Ok(Acquired::Lease(lease));
+            }
+            if request.kind == FetchKind::EarlyRefresh {
+                return Ok(Acquired::Outcome(Err(renewed_elsewhere_error())));
+            }
+            if let Err(error) = request.call.check() {
+                return Ok(Acquired::Outcome(Err(error)));
+            }
+            if self.now().saturating_sub(started) >= limit {
+                return Ok(if request.is_user_bound {
+                    Acquired::Outcome(Err(contended_error(self.handle.name())))
+                } else {
+                    Acquired::TimedOut
+                });
+            }
+            if let Err(error) = request.call.sleep(self.poll_interval(polls)) {
+                return Ok(Acquired::Outcome(Err(error)));
+            }
+            polls = polls.saturating_add(1);
+            let current = self.read(request)?;
+            if let Some(outcome) = self.outcome(current.entry.as_ref(), request) {
+                return Ok(Acquired::Outcome(outcome));
+            }
+        }
+    }
+
+    /// How long to wait for another process. It leaves half of the call's time for a request of one's own. A request
+    /// that spends a refresh token must not be sent while another process may send it, so it waits for the end of
+    /// the lease.
+    fn wait_limit(&self, request: &Request<'_>) -> Duration {
+        if request.is_user_bound {
+            return self.settings.wait.max(MAX_LEASE.saturating_add(LEASE_MARGIN));
+        }
+        let half = request.call.deadline.remaining().and_then(|remaining| remaining.checked_div(2));
+        half.map_or(self.settings.wait, |half| half.min(self.settings.wait))
+    }
+
+    /// The first polls follow each other closely, since most requests take a few hundred milliseconds at most.
+    fn poll_interval(&self, polls: u32) -> Duration {
+        let (min, max) = POLL_INTERVALS;
+        let base = if polls < POLLS_PER_LEASE_ATTEMPT { min } else { max.checked_div(2).unwrap_or(min) };
+        base.saturating_add(self.process.jitter.sample().scale_duration(max.saturating_sub(base)))
+    }
+
+    fn wait_for_lease(&self, request: &Request<'_>) -> StoreResult<Option<Lease>> {
+        let started = self.now();
+        loop {
+            if let Some(lease) = self.try_lease(request)? {
+                return Ok(Some(lease));
+            }
+            let is_over = self.now().saturating_sub(started) >= self.settings.wait;
+            if is_over || request.call.check().is_err() || request.call.sleep(POLL_INTERVALS.1).is_err() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn try_lease(&self, request: &Request<'_>) -> StoreResult<Option<Lease>> {
+        let asked_at = self.now();
+        let needed =
+            request.call.deadline.remaining().map(|remaining| remaining.saturating_add(LEASE_MARGIN));
+        let duration = needed.map_or(MAX_LEASE, |needed| needed.min(MAX_LEASE));
+        let owner = Owner(random_bytes());
+        let taken = self.store().lease(&self.identity.name, &owner, duration, &self.limit(request.call));
+        let taken = taken.map_err(StoreFailure)?;
+        Ok(taken.then(|| Lease { owner, ends_at: asked_at.saturating_add(duration) }))
+    }
+
+    /// Requests a token as the holder of the lease, and writes the outcome.
+    fn lead(&self, lease: &Lease, request: &Request<'_>, source: &dyn TokenSource) -> StoreResult<Round> {
+        let Current { entry, stored_generation } = self.read(request)?;
+        if let Some(outcome) = self.outcome(entry.as_ref(), request) {
+            return Ok(Round::Done(outcome));
+        }
+        let content = entry.as_ref().map(Entry::carry_over).unwrap_or_default();
+        let mut leadership =
+            Leadership { lease, stored_generation, content, is_lost: false, has_failed: false };
+        if entry.as_ref().is_some_and(|entry| self.is_rejected(entry)) {
+            leadership.content.reject_token();
+            if !self.advance(&mut leadership, request)? {
+                return Ok(Round::Again);
+            }
+        } else {
+            leadership.content.rejections = 0;
+        }
+        if let Some(token) = leadership.content.refresh_token.as_ref().filter(|_| request.is_user_bound) {
+            source.adopt_refresh_token(token.to_secret());
+        }
+        let leadership = RefCell::new(leadership);
+        let call = request.call.capped(self.time_for_request(lease), "the lease of TokenCache");
+        let before_refresh = || self.announce_spending(&leadership, request, source);
+        let outcome = source.fetch(&call, false, &before_refresh);
+        self.conclude(leadership.into_inner(), outcome, request, source)
+    }
+
+    fn time_for_request(&self, lease: &Lease) -> Duration {
+        lease.ends_at.saturating_sub(self.now()).saturating_sub(LEASE_MARGIN)
+    }
+
+    /// Writes that the refresh token is about to be sent. An error prevents that.
+    fn announce_spending(
+        &self,
+        leadership: &RefCell<Leadership<'_>>,
+        request: &Request<'_>,
+        source: &dyn TokenSource,
+    ) -> Result<()> {
+        let mut leadership = leadership.borrow_mut();
+        if !request.is_user_bound || leadership.has_failed {
+            return Ok(());
+        }
+        leadership.content.refresh_token = source.refresh_token().as_ref().map(entry::Text::from);
+        leadership.content.is_spending = true;
+        let is_held = leadership.lease.ends_at.saturating_sub(self.now()) >= MIN_SPENDING_TIME;
+        match is_held.then(|| self.advance(&mut leadership, request)) {
+            Some(Ok(true)) => Ok(()),
+            Some(Err(StoreFailure(error))) => {
+                request.call.check()?;
+                // As without a store. The lease still keeps the others away, if the store has it.
+                leadership.has_failed = true;
+                self.report_failure(&error);
+                Ok(())
+            }
+            Some(Ok(false)) | None => {
+                leadership.is_lost = true;
+                Err(contended_error(self.handle.name()))
+            }
+        }
+    }
+
+    /// Writes the outcome of the leader's request.
+    fn conclude(
+        &self,
+        mut leadership: Leadership<'_>,
+        outcome: Result<AccessToken>,
+        request: &Request<'_>,
+        source: &dyn TokenSource,
+    ) -> StoreResult<Round> {
+        let error = match outcome {
+            Ok(token) => {
+                let refresh_token = source.refresh_token().filter(|_| request.is_user_bound);
+                let rejections = leadership.content.rejections;
+                leadership.content =
+                    Content { rejections, ..self.token_content(&token, refresh_token.as_ref()) };
+                if self.finish(leadership, request) {
+                    token.mark_shared(None);
+                }
+                return Ok(Round::Done(Ok(token)));
+            }
+            Err(_) if leadership.is_lost => return Ok(Round::Again),
+            Err(error) => error,
+        };
+        let is_cut_off = matches!(error.kind(), ErrorKind::Timeout(_))
+            && self.time_for_request(leadership.lease).is_zero();
+        if is_cut_off && !request.is_user_bound && request.call.check().is_ok() {
+            return Ok(Round::Alone);
+        }
+        let must_log_in =
+            matches!(error.oauth_reason(), Some(OAuthReason::ConsentRequired | OAuthReason::Expired));
+        if must_log_in && request.is_user_bound && !leadership.has_failed {
+            // The refresh token may have been replaced by a process that had lost the lease.
+            if self.read(request)?.stored_generation != leadership.stored_generation {
+                return Ok(Round::Again);
+            }
+            leadership.content.refresh_token = None;
+            if request.may_prompt {
+                return Ok(Round::Login);
+            }
+        }
+        if let Some(refusal) = Refusal::new(&error, leadership.content.failures) {
+            leadership.content.is_spending = false;
+            leadership.content.failures = leadership.content.failures.saturating_add(1);
+            leadership.content.refusal = Some(refusal);
+            self.finish(leadership, request);
+        }
+        Ok(Round::Done(Err(error)))
+    }
+
+    fn token_content(&self, token: &AccessToken, refresh_token: Option<&Secret>) -> Content {
+        Content {
+            token: Some(SharedToken::new(token, self.process.clock.as_ref())),
+            refresh_token: refresh_token.map(entry::Text::from),
+            ..Content::default()
+        }
+    }
+
+    /// Writes the content of `leadership`, and keeps the lease. Returns whether it was written.
+    fn advance(&self, leadership: &mut Leadership<'_>, request: &Request<'_>) -> StoreResult<bool> {
+        let Leadership { lease, stored_generation, content, .. } = &*leadership;
+        let written = self.write(lease, *stored_generation, content.clone(), false, request)?;
+        if let Some(generation) = written {
+            leadership.stored_generation = generation;
+        }
+        Ok(written.is_some())
+    }
+
+    /// Writes the content of `leadership`, and releases the lease. Returns whether it was written; a failure is a
+    /// warning.
+    fn finish(&self, leadership: Leadership<'_>, request: &Request<'_>) -> bool {
+        if leadership.has_failed || leadership.lease.ends_at <= self.now() {
+            return false;
+        }
+        let Leadership { lease, stored_generation, content, .. } = leadership;
+        match self.write(lease, stored_generation, content, true, request) {
+            Ok(Some(_)) => true,
+            Ok(None) => {
+                let log = &request.call.log;
+                log.log(LogLevel::Info, || format!("another process has written to {}", self.handle.name()));
+                false
+            }
+            Err(StoreFailure(error)) => {
+                self.report_failure(&error);
+                false
+            }
+        }
+    }
+
+    /// Writes an entry. Returns its generation; `None` if the lease was lost, if another process has written, or if
+    /// the entry is too long.
+    fn write(
+        &self,
+        lease: &Lease,
+        expected_generation: u64,
+        content: Content,
+        releases_lease: bool,
+        request: &Request<'_>,
+    ) -> StoreResult<Option<u64>> {
+        let clock = self.process.clock.as_ref();
+        let name = &self.identity.name;
+        let generation = entry::next_generation(self.process.shared_tokens.seen_generation(name), clock);
+        let is_durable = content.refresh_token.is_some();
+        let content = Content {
+            machine: self.process.shared_tokens.machine().to_owned(),
+            written_at: clock.unix_seconds(),
+            ..content
+        };
+        let Some(sealed) = entry::seal(&self.identity, generation, content) else {
+            request.call.log.log(LogLevel::Info, || "the token is too long to be shared".to_owned());
+            return Ok(None);
+        };
+        let put = Put {
+            name,
+            owner: &lease.owner,
+            expected_generation,
+            value: &sealed.bytes,
+            ttl: sealed.ttl,
+            releases_lease,
+            is_durable,
+        };
+        // A token that was received after the deadline of the call is shared all the same.
+        let limit = CallContext {
+            log: request.call.log.clone(),
+            ..CallContext::with_timeout(self.settings.timeout, TIMEOUT_SOURCE)
+        };
+        if !self.store().put(&put, &limit).map_err(StoreFailure)? {
+            return Ok(None);
+        }
+        self.process.shared_tokens.record_generation(name, generation);
+        Ok(Some(generation))
+    }
+
+    fn read(&self, request: &Request<'_>) -> StoreResult<Current> {
+        let name = &self.identity.name;
+        let value = self.store().get(name, &self.limit(request.call)).map_err(StoreFailure)?;
+        if self.handle.record_success() {
+            request.call.log.log(LogLevel::Info, || format!("{} answers again", self.handle.name()));
+        }
+        let Some(value) = value else { return Ok(Current { entry: None, stored_generation: 0 }) };
+        let stored_generation = token_store::generation(&value.bytes).unwrap_or_default();
+        let entry = entry::open(&self.identity, &value);
+        let seen = self.process.shared_tokens.seen_generation(name);
+        let entry = match entry {
+            Some(entry) if entry.generation >= seen => Some(entry),
+            Some(_) => {
+                request.call.log.log(LogLevel::Info, || {
+                    format!("{} has an older entry than before, which is ignored", self.handle.name())
+                });
+                None
+            }
+            None => {
+                request.call.log.log(LogLevel::Info, || {
+                    format!("an entry of {} cannot be decrypted and is ignored", self.handle.name())
+                });
+                None
+            }
+        };
+        if let Some(entry) = &entry {
+            self.process.shared_tokens.record_generation(name, entry.generation);
+        }
+        Ok(Current { entry, stored_generation })
+    }
+
+    /// Gives one warning for a failure of the store, which is then not asked for a while.
+    fn report_failure(&self, error: &Error) {
+        self.process.stats.count(Counter::StoreFailures);
+        let now = self.now();
+        let Some(pause) = self.handle.record_failure(now, now) else { return };
+        let text = format!(
+            "{}; tokens are not shared until {} answers; next attempt in {} s",
+            error.text(),
+            self.handle.name(),
+            pause.as_secs()
+        );
+        let warning = Error::new(WarningKind::General, "token cache", text);
+        (self.warn)(warning.with_option(error.option().unwrap_or("TokenCache").to_owned()));
+    }
+
+    fn limit(&self, call: &CallContext) -> CallContext {
+        call.capped(self.settings.timeout, TIMEOUT_SOURCE)
+    }
+
+    fn store(&self) -> &dyn TokenStore {
+        self.handle.store()
+    }
+
+    fn now(&self) -> Duration {
+        self.process.clock.boot_time()
+    }
+}
+
+fn fetch_alone(request: &Request<'_>, source: &dyn TokenSource) -> Result<AccessToken> {
+    source.fetch(request.call, request.may_prompt, &|| Ok(()))
+}
+
+fn renewed_elsewhere_error() -> Error {
+    Error::new(ErrorKind::NotCached, "token cache", "another process is renewing the token")
+        .with_cause(Cause::Caller)
+}
+
+fn contended_error(store: &str) -> Error {
+    let text = format!(
+        "another process has been using the refresh token in {store} for a long time; it must not be used twice. \
+         Try again later"
+    );
+    Error::new(ErrorKind::Timeout(TimeoutKind::Call), "token cache", text).with_cause(Cause::Caller)
+}

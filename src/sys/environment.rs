@@ -80,6 +80,24 @@ pub fn program_name() -> Option<String> {
     Some(path?.file_name()?.to_str()?.to_owned())
 }
 
+/// The name of this machine; "unknown" if the operating system does not know it.
+#[must_use]
+pub fn host_name() -> String {
+    const UNKNOWN: &str = "unknown";
+    #[cfg(unix)]
+    {
+        let mut buffer = [0_u8; 256];
+        // SAFETY: the pointer is valid for writes of the length, and the last byte remains 0.
+        let status = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len().saturating_sub(1)) };
+        let name = std::ffi::CStr::from_bytes_until_nul(&buffer).ok().filter(|_| status == 0);
+        name.and_then(|name| name.to_str().ok()).filter(|name| !name.is_empty()).unwrap_or(UNKNOWN).to_owned()
+    }
+    #[cfg(not(unix))]
+    {
+        env_var("COMPUTERNAME").and_then(|name| name.into_string().ok()).unwrap_or_else(|| UNKNOWN.to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

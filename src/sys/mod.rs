@@ -24,7 +24,7 @@ mod striped_slots;
 #[cfg(all(test, unix))]
 pub(crate) use fork::with_live_child;
 
-pub use environment::{env_var, home_dir, is_secure_execution, program_name};
+pub use environment::{env_var, home_dir, host_name, is_secure_execution, program_name};
 pub use fork::{ForkSafeSocket, SocketRegistration, generation, install_fork_handlers, prewarm_before_fork};
 pub use fork_gate::with_forks_blocked;
 pub use open_beneath::{BeneathError, metadata_beneath, open_beneath};

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -39,12 +39,28 @@ pub(crate) struct CacheState {
     received_at: Duration,
     invalidated: AtomicBool,
     exported: AtomicBool,
+    /// Set if the token is in the store that processes share.
+    shared: OnceLock<Option<SharedOrigin>>,
+}
+
+/// The writer of a token that this process read from the store that processes share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedOrigin {
+    /// The name of the machine.
+    pub machine: String,
+    /// The time of the write by the clock of that machine, in seconds since 1970.
+    pub written_at: i64,
 }
 
 impl CacheState {
     /// State of a token that was received at `boot_time` (see [`Clock::boot_time`]).
     pub(crate) fn new(boot_time: Duration) -> Self {
-        Self { received_at: boot_time, invalidated: AtomicBool::new(false), exported: AtomicBool::new(false) }
+        Self {
+            received_at: boot_time,
+            invalidated: AtomicBool::new(false),
+            exported: AtomicBool::new(false),
+            shared: OnceLock::new(),
+        }
     }
 
     /// The [`boot_time`](Clock::boot_time) at which the token was received.
@@ -142,6 +158,23 @@ impl AccessToken {
     /// Whether another process may use the token.
     pub(crate) fn is_exported(&self) -> bool {
         self.cache_state.exported.load(Ordering::Relaxed)
+    }
+
+    /// Marks the token as shared with other processes; `origin` is its writer, if that is another one.
+    pub(crate) fn mark_shared(&self, origin: Option<SharedOrigin>) {
+        // The first origin remains.
+        let _ = self.cache_state.shared.set(origin);
+    }
+
+    /// Whether the token is shared with other processes.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.cache_state.shared.get().is_some()
+    }
+
+    /// The writer of the token, if this process read it from the store that processes share.
+    #[must_use]
+    pub fn shared_origin(&self) -> Option<&SharedOrigin> {
+        self.cache_state.shared.get()?.as_ref()
     }
 
     /// The value to send to the API.

@@ -170,12 +170,13 @@ impl EntryState {
     }
 
     /// Removes the token because the API rejected it. Without effect during the backoff after an earlier
-    /// rejection.
-    pub(super) fn reject(&mut self, now: Duration) {
-        if self.rejection_backoff.is_ready(now) {
-            self.rejection_backoff.record(now, Fraction::default());
-            self.take_token();
+    /// rejection. Returns whether it was removed.
+    pub(super) fn reject(&mut self, now: Duration) -> bool {
+        if !self.rejection_backoff.is_ready(now) {
+            return false;
         }
+        self.rejection_backoff.record(now, Fraction::default());
+        self.take_token().is_some()
     }
 
     /// Removes the token, and the outcome of the last flight, which refers to it as well: a lease may keep

@@ -85,6 +85,18 @@ pub(super) fn is_usable(token: &AccessToken, requirements: Requirements, now: No
     freshness(token, requirements, now) != Freshness::Expired
 }
 
+/// Whether `token` satisfies `requirements` at the time of `clock`.
+#[must_use]
+pub fn is_usable_now(token: &AccessToken, requirements: Requirements, clock: &dyn Clock) -> bool {
+    is_usable(token, requirements, Now::from_clock(clock))
+}
+
+/// Whether `token` satisfies `requirements` at the time of `clock` and need not be refreshed yet.
+#[must_use]
+pub fn is_fresh_now(token: &AccessToken, requirements: Requirements, clock: &dyn Clock) -> bool {
+    freshness(token, requirements, Now::from_clock(clock)) == Freshness::Fresh
+}
+
 /// Whether the lifetime of `token` is not zero. Some servers send `expires_in` 0 with a token that works.
 pub(super) fn has_lifetime(token: &AccessToken) -> bool {
     lifetime(token) > 0

@@ -35,7 +35,7 @@ use freshness::{Now, has_lifetime, is_usable};
 pub(crate) use backoff::Backoff;
 pub use entry::{FetchKind, SourceVersions};
 pub use entry_map::Lease;
-pub use freshness::{Requirements, fresh_until, refresh_at};
+pub use freshness::{Requirements, fresh_until, is_fresh_now, is_usable_now, refresh_at};
 
 /// Default limit for the number of tokens that no open connection uses.
 pub(crate) const DEFAULT_MAX_TOKENS: usize = 10_000;
@@ -157,15 +157,16 @@ impl TokenCache {
     /// Removes `token` because the API rejected it (HTTP 401), so that the next call fetches a new one. No effect
     /// if it is not the current token of its key; if the entry no longer exists, the token is only
     /// invalidated. Consecutive rejections take effect only at intervals of 1, 2, 4 … 60 s.
-    pub fn reject(&self, token: &AccessToken, clock: &dyn Clock) {
+    ///
+    /// Returns whether the rejection takes effect.
+    pub fn reject(&self, token: &AccessToken, clock: &dyn Clock) -> bool {
         let Some(entry) = self.entries.lock().get(&token.cache_key).cloned() else {
             token.invalidate();
-            return;
+            return true;
         };
         let mut state = entry.lock();
-        if state.token.as_ref().is_some_and(|current| ptr::eq(&raw const **current, token)) {
-            state.reject(clock.boot_time());
-        }
+        let is_current = state.token.as_ref().is_some_and(|current| ptr::eq(&raw const **current, token));
+        is_current && state.reject(clock.boot_time())
     }
 
     /// Inserts a token that was not obtained by [`Self::get`], such as that of a browser login.

@@ -1,0 +1,100 @@
+//! Tokens that this connection shares with other processes (TokenCache).
+
+use super::Connection;
+use crate::base::call::CallContext;
+use crate::base::error::Result;
+use crate::base::secret::Secret;
+use crate::grants::{self, GrantContext};
+use crate::resolve::Config;
+use crate::shared_cache::{BeforeRefresh, Request, SharedEntry, TokenSource};
+use crate::token::AccessToken;
+use crate::token::cache::{FetchKind, Requirements};
+
+/// Requests tokens with the configuration of a connection.
+struct ConnectionSource<'a> {
+    connection: &'a Connection,
+    config: &'a Config,
+    kind: FetchKind,
+    context: &'a GrantContext<'a>,
+}
+
+impl TokenSource for ConnectionSource<'_> {
+    fn fetch(
+        &self,
+        call: &CallContext,
+        may_prompt: bool,
+        before_refresh: &BeforeRefresh<'_>,
+    ) -> Result<AccessToken> {
+        let context = GrantContext { call, may_prompt, before_refresh, ..*self.context };
+        self.connection.fetch_token(self.config, self.kind, &context)
+    }
+
+    fn refresh_token(&self) -> Option<Secret> {
+        grants::current_refresh_token(self.config, self.context)
+    }
+
+    fn adopt_refresh_token(&self, token: Secret) {
+        grants::adopt_refresh_token(self.config, token, self.context);
+    }
+}
+
+impl Connection {
+    /// Returns the token that another process shares, or else requests one and shares it.
+    pub(super) fn share_or_fetch(
+        &self,
+        config: &Config,
+        kind: FetchKind,
+        requirements: Requirements,
+        context: &GrantContext<'_>,
+    ) -> Result<AccessToken> {
+        let Some(entry) = self.shared_entry(config, context)? else {
+            return self.fetch_token(config, kind, context);
+        };
+        let source = ConnectionSource { connection: self, config, kind, context };
+        entry.get_or_fetch(&request(config, kind, requirements, context), &source)
+    }
+
+    /// Shares the token of a login.
+    pub(super) fn share_login(&self, config: &Config, token: &AccessToken, context: &GrantContext<'_>) {
+        if let Ok(Some(entry)) = self.shared_entry(config, context) {
+            let refresh_token = grants::current_refresh_token(config, context);
+            let request = request(config, FetchKind::Needed, Requirements::default(), context);
+            entry.publish(token, refresh_token.as_ref(), &request);
+        }
+    }
+
+    /// Removes the token from the store, and returns the refresh token that was there.
+    pub(super) fn remove_shared(&self, config: &Config, context: &GrantContext<'_>) -> Option<Secret> {
+        let entry = self.shared_entry(config, context).ok()??;
+        entry.remove(&request(config, FetchKind::Needed, Requirements::default(), context))
+    }
+
+    /// The shared entry of the token; `None` if it is not shared, which includes a token with an ID token of this
+    /// connection.
+    fn shared_entry<'a>(
+        &self,
+        config: &'a Config,
+        context: &GrantContext<'a>,
+    ) -> Result<Option<SharedEntry<'a>>> {
+        if self.state().login_state.has_id_token() {
+            return Ok(None);
+        }
+        SharedEntry::open(config, context.process, context.warn)
+    }
+}
+
+fn request<'a>(
+    config: &Config,
+    kind: FetchKind,
+    requirements: Requirements,
+    context: &GrantContext<'a>,
+) -> Request<'a> {
+    Request {
+        call: context.call,
+        kind,
+        requirements,
+        cache_key: context.cache_key,
+        is_user_bound: config.flow.is_user_bound(),
+        may_prompt: context.may_prompt,
+    }
+}
