@@ -234,6 +234,14 @@ extern "C" {
 #define AUTHGRANT_ALLOW_PKCS11_MODULE_PATH 2
 
 /**
+ * Permission of authgrant_set_policy(): TokenCache and the options that begin with TokenCache in a
+ * connection string and in a FILEDSN that it names by path. They name folders and servers. Without
+ * it they are accepted only from authgrant_set_option(), from odbc.ini and from the FILEDSNs of the
+ * machine.
+ */
+#define AUTHGRANT_ALLOW_TOKEN_CACHE 4
+
+/**
  * Restriction of authgrant_set_policy(): no token requests by GET. A TokenURI without a method is
  * requested by POST.
  */

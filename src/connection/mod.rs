@@ -24,7 +24,7 @@ use crate::process::{Process, Snapshot};
 use crate::resolve::{Config, Flow};
 use crate::shared_cache::token_digest;
 use crate::sys::{self, PerProcess, SharedRef, StripedSlots};
-use crate::token::cache::Lease;
+use crate::token::cache::{Lease, Requirements};
 use crate::token::{AccessToken, TokenHandle};
 
 mod authorize;
@@ -267,6 +267,15 @@ impl Connection {
         let snapshot = self.snapshot.load_revalidated();
         let call_warnings = self.state().warnings.lock().clone();
         [self.process().warnings.as_slice(), &snapshot.resolution().warnings(), &call_warnings].concat()
+    }
+
+    /// Returns the usable token in the cache of the process, without a request.
+    #[must_use]
+    pub fn cached_token(&self) -> Option<Arc<AccessToken>> {
+        let snapshot = self.snapshot.load_revalidated();
+        let cache_key = self.cache_key(&snapshot, snapshot.config().ok()?);
+        let process = self.process();
+        process.cache.peek(cache_key, Requirements::default(), process.clock.as_ref())
     }
 
     /// Returns a read-only view of the current options and the resolved configuration.

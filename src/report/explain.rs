@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::jwt::{JwtReport, explain_jwt};
 use super::{OrderedMap, REDACTED, redact_if_url, to_json, without_query};
+use crate::base::clock;
 use crate::base::error::Result;
 use crate::base::url;
 use crate::connection::Connection;
@@ -13,6 +14,8 @@ use crate::options::{OptionId, OptionValue, Options};
 use crate::process::Process;
 use crate::report::value_origin::{OriginFinder, ValueOrigin, WithOrigin};
 use crate::resolve::{AuthMethod, Config, EndpointMethods, Flow, ResolvedMethod, TokenEndpointConfig};
+use crate::shared_cache::{self, Sharing};
+use crate::token::AccessToken;
 
 #[derive(Serialize)]
 struct ExplainReport {
@@ -21,6 +24,12 @@ struct ExplainReport {
     provider: Option<WithOrigin<&'static str>>,
     /// How the access token is obtained.
     token: &'static str,
+    /// The usable token in the cache of this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached: Option<CachedTokenReport>,
+    /// The store of TokenCache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_cache: Option<SharedCacheReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     assertion: Option<JwtReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,6 +39,39 @@ struct ExplainReport {
     consent_url: Option<WithOrigin<String>>,
     trust: TransportReport,
     timeouts: OrderedMap<WithOrigin<Option<i64>>>,
+}
+
+#[derive(Serialize)]
+struct CachedTokenReport {
+    /// `cache`: this process requested the token. `shared cache`: another process did.
+    from: &'static str,
+    /// The machine that shared the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine: Option<String>,
+    /// When it shared the token, by its own clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_at: Option<String>,
+}
+
+impl CachedTokenReport {
+    fn new(token: &AccessToken) -> Self {
+        match token.shared_origin() {
+            None => Self { from: "cache", machine: None, shared_at: None },
+            Some(origin) => Self {
+                from: "shared cache",
+                machine: Some(origin.machine.clone()),
+                shared_at: clock::format_rfc3339(origin.written_at),
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SharedCacheReport {
+    store: WithOrigin<String>,
+    /// Why the token is not shared, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_shared: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -91,7 +133,8 @@ pub fn explain(connection: &Connection) -> Result<String> {
     let has_secret = |value: &OptionValue| url::contains_secret(value.text.reveal(), false);
     let redirect_has_secret = options.get(OptionId::RedirectURI).is_some_and(has_secret);
     let consent_url = connection.consent_url().ok().filter(|_| !redirect_has_secret);
-    to_json(&explainer.build_report(consent_url))
+    let cached = connection.cached_token().as_deref().map(CachedTokenReport::new);
+    to_json(&ExplainReport { cached, ..explainer.build_report(consent_url) })
 }
 
 struct Explainer<'a> {
@@ -115,6 +158,8 @@ impl Explainer<'_> {
                 Flow::AccessToken(_) => "as given",
                 Flow::Headers(_) => "none",
             },
+            cached: None,
+            shared_cache: self.shared_cache(),
             assertion: signing.map(|signing| explain_jwt(signing, token_url, &self.origins, self.process)),
             request: exchange.map(|exchange| self.request(exchange)),
             api: ApiReport { headers: self.api_headers() },
@@ -131,6 +176,17 @@ impl Explainer<'_> {
         let ResolvedMethod { number, name, is_inferred, .. } = self.method?;
         let from = self.origins.find_origin(&[OptionId::AuthenticationMethod], true);
         Some(WithOrigin { value: MethodReport { number, word: name, inferred: is_inferred }, from })
+    }
+
+    fn shared_cache(&self) -> Option<SharedCacheReport> {
+        let shared = self.config.shared_cache.as_ref()?;
+        let not_shared = match shared_cache::identify(self.config, shared, &self.process.key_cache) {
+            Ok(Sharing::Shared(_)) => None,
+            Ok(Sharing::NotShared(reason)) => Some(reason.to_owned()),
+            Err(error) => Some(error.message()),
+        };
+        let from = self.origins.find_origin(&[OptionId::TokenCache], false);
+        Some(SharedCacheReport { store: WithOrigin { value: shared.location.describe(), from }, not_shared })
     }
 
     fn provider(&self) -> Option<WithOrigin<&'static str>> {

@@ -179,3 +179,128 @@ impl OptionResolver<'_> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, Resolution, resolve, resolve_with};
+    use super::*;
+    use crate::base::error::{Error, Status};
+    use crate::base::policy::Policy;
+    use crate::key::KeyCache;
+    use crate::options::Options;
+    use crate::options::environment::testing::FakeEnvironment;
+
+    const BASE: &str = "AuthenticationMethod=53;ClientID=c;ClientSecret=s;TokenURI=https://example.com/t";
+
+    /// Options that the application sets.
+    fn resolution(pairs: &[(&str, &str)]) -> Resolution {
+        let mut options = Options::open(BASE, &FakeEnvironment::default()).unwrap();
+        options.set(pairs).unwrap();
+        resolve(&options)
+    }
+
+    fn shared(pairs: &[(&str, &str)]) -> SharedCacheConfig {
+        resolution(pairs).config.unwrap().shared_cache.unwrap()
+    }
+
+    fn error(pairs: &[(&str, &str)]) -> Error {
+        resolution(pairs).config.unwrap_err()
+    }
+
+    /// Options of a connection string under a policy.
+    fn untrusted(text: &str, allow: u32, forbid: u32) -> Result<Config, Error> {
+        let options = Options::open(&format!("{BASE};{text}"), &FakeEnvironment::default()).unwrap();
+        resolve_with(&options, None, Policy::new(allow, forbid).unwrap(), &KeyCache::new([0; 32])).config
+    }
+
+    #[test]
+    fn tokens_are_not_shared_by_default() {
+        assert!(resolution(&[]).config.unwrap().shared_cache.is_none());
+    }
+
+    #[test]
+    fn shared_cache_has_defaults() {
+        let shared = shared(&[("TokenCache", "file:/tmp/x")]);
+        assert_eq!(shared.location, StoreLocation::parse("file:/tmp/x").unwrap());
+        assert_eq!((shared.timeout, shared.wait), (Duration::from_millis(500), Duration::from_secs(5)));
+        assert!(shared.secret.is_none() && shared.prompted_user.is_none());
+    }
+
+    #[test]
+    fn redis_store_has_credentials_and_trust_of_its_own() {
+        let shared = shared(&[
+            ("TokenCache", "rediss://app@cache.example"),
+            ("TokenCachePassword", "p"),
+            ("TokenCacheTrustStore", "/redis.pem"),
+            ("TokenCacheTimeout", "100"),
+            ("TokenCacheWait", "2"),
+            ("ValidateServerCertificate", "0"),
+            ("HostNameInCertificate", "other"),
+            ("TrustStore", "/oauth.pem"),
+            ("ProxyHost", "proxy"),
+        ]);
+        let StoreLocation::Redis(redis) = shared.location else { panic!("{:?}", shared.location) };
+        let tls = redis.tls.unwrap();
+        assert_eq!(redis.password, Some(Secret::from("p")));
+        assert_eq!(tls.trust_store.unwrap().as_configured(), "/redis.pem");
+        assert!(tls.validate_certificate && tls.host_name_in_certificate.is_none());
+        assert_eq!(tls.proxy, ProxyConfig::Direct);
+        assert!(tls.client_key_source.is_none());
+        assert_eq!((shared.timeout, shared.wait), (Duration::from_millis(100), Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn invalid_token_cache_option_is_named() {
+        for (pairs, option) in [
+            (&[("TokenCache", "x")][..], "TokenCache"),
+            (&[("TokenCache", "redis://u@h")], "TokenCachePassword"),
+            (&[("TokenCache", "file:"), ("TokenCacheSecret", "hunter2")], "TokenCacheSecret"),
+            (&[("TokenCache", "file:"), ("TokenCachePrompted", "1")], "TokenCacheUser"),
+        ] {
+            let error = error(pairs);
+            assert_eq!(error.option(), Some(option));
+            assert!(!error.message().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn ineffective_token_cache_option_is_warned_about() {
+        for (pairs, option) in [
+            (&[("TokenCacheWait", "1")][..], "TokenCacheWait"),
+            (&[("TokenCache", "file:"), ("TokenCachePassword", "p")], "TokenCachePassword"),
+            (&[("TokenCache", "redis://localhost"), ("TokenCacheTrustStore", "/x")], "TokenCacheTrustStore"),
+            (&[("TokenCache", "file:"), ("TokenCacheUser", "u")], "TokenCacheUser"),
+            (&[("TokenCache", "redis://cache.example")], "TokenCache"),
+        ] {
+            let warnings = resolution(pairs).warnings();
+            let named: Vec<_> = warnings.iter().filter_map(Error::option).collect();
+            assert_eq!(named, [option], "{warnings:?}");
+        }
+        assert!(resolution(&[("TokenCache", "redis://localhost")]).warnings().is_empty());
+    }
+
+    #[test]
+    fn untrusted_text_needs_permission_for_token_cache() {
+        let allow = Permission::TokenCache as u32;
+        for option in ["TokenCache=file:/x", "TokenCacheTimeout=100", "TokenCacheSecret=s"] {
+            let error = untrusted(option, 0, 0).unwrap_err();
+            assert_eq!(error.status(), Status::InvalidOption);
+            assert!(error.message().contains("AUTHGRANT_ALLOW_TOKEN_CACHE"), "{error}");
+        }
+        let config = untrusted("TokenCache=file:/x;TokenCacheTimeout=100", allow, 0).unwrap();
+        assert_eq!(config.shared_cache.unwrap().timeout, Duration::from_millis(100));
+        let user = "TokenCache=file:;TokenCachePrompted=1;TokenCacheUser=u";
+        assert_eq!(untrusted(user, allow, 0).unwrap_err().option(), Some("TokenCacheUser"));
+    }
+
+    #[test]
+    fn untrusted_path_needs_file_paths() {
+        let (allow, forbid) = (Permission::TokenCache as u32, Restriction::FilePaths as u32);
+        for text in ["TokenCache=file:/x", "TokenCache=unix:///x"] {
+            assert!(untrusted(text, allow, 0).is_ok());
+            let error = untrusted(text, allow, forbid).unwrap_err();
+            assert!(error.message().contains(Restriction::FilePaths.name()), "{error}");
+        }
+        assert!(untrusted("TokenCache=file:", allow, forbid).is_ok());
+    }
+}

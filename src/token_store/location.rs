@@ -192,3 +192,92 @@ fn parse_prefix(value: &str) -> Result<String, String> {
     }
     Ok(value.into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redis(text: &str) -> RedisLocation {
+        match StoreLocation::parse(text) {
+            Ok(StoreLocation::Redis(redis)) => *redis,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn folder_is_absolute_or_default() {
+        assert_eq!(StoreLocation::parse("file:"), Ok(StoreLocation::Folder(None)));
+        let path = StoreLocation::Folder(Some(PathBuf::from("/var/cache/app")));
+        assert_eq!(StoreLocation::parse("FILE:/var/cache/app"), Ok(path));
+        assert!(StoreLocation::parse("file:cache").unwrap_err().contains("relative"));
+        assert_eq!(StoreLocation::parse("application:"), Ok(StoreLocation::Application));
+    }
+
+    #[test]
+    fn redis_url_has_user_host_port_database_prefix() {
+        let full = redis("rediss://app%40x@cache.example:6380/3?prefix=team:");
+        assert_eq!(full.address, RedisAddress::Tcp("cache.example".to_owned(), 6380));
+        assert_eq!((full.user.as_deref(), full.database, full.prefix.as_str()), (Some("app@x"), 3, "team:"));
+        assert!(full.tls.is_some());
+        let short = redis("redis://cache.example");
+        assert_eq!(short.address, RedisAddress::Tcp("cache.example".to_owned(), 6379));
+        assert_eq!((short.user, short.database, short.prefix.as_str()), (None, 0, "authgrant:"));
+        assert!(short.tls.is_none());
+        assert_eq!(redis("redis://[::1]:1/").address, RedisAddress::Tcp("::1".to_owned(), 1));
+    }
+
+    #[test]
+    fn unix_socket_has_path_user_database_prefix() {
+        let socket = redis("unix:///run/redis.sock");
+        assert_eq!(socket.address, RedisAddress::Unix(PathBuf::from("/run/redis.sock")));
+        let full = redis("unix://app@/run/redis@1.sock?db=2&prefix=p");
+        assert_eq!(full.address, RedisAddress::Unix(PathBuf::from("/run/redis@1.sock")));
+        assert_eq!((full.user.as_deref(), full.database, full.prefix.as_str()), (Some("app"), 2, "p"));
+    }
+
+    #[test]
+    fn invalid_location_is_rejected_without_password() {
+        for (text, reason) in [
+            ("", "is not a store"),
+            ("memcached://h", "is not a store"),
+            ("application:x", "is not a store"),
+            ("redis://", "valid URL"),
+            ("redis:/1", "valid URL"),
+            ("redis://u:hunter2@h", "TokenCachePassword"),
+            ("redis://:hunter2@h", "TokenCachePassword"),
+            ("unix://u:hunter2@/run/s", "TokenCachePassword"),
+            ("redis://h:99999", "valid URL"),
+            ("redis://h/x", "database"),
+            ("redis://h/0?ssl=1", "unknown parameter"),
+            ("redis://h?prefix=%7Bx", "prefix"),
+            ("redis://h?prefix=a%20b", "prefix"),
+            ("unix:/run/s", "unix:///path"),
+            ("unix://run/s", "absolute path"),
+            ("unix:///run/s?db=x", "db"),
+        ] {
+            let error = StoreLocation::parse(text).unwrap_err();
+            assert!(error.contains(reason) && !error.contains("hunter2"), "{text}: {error}");
+        }
+        let long = format!("redis://h?prefix={}", "x".repeat(65));
+        assert!(StoreLocation::parse(&long).is_err());
+    }
+
+    #[test]
+    fn description_is_location_without_prefix() {
+        for text in
+            ["file:", "file:/a", "application:", "redis://u@h:1/0", "rediss://[::1]:6379/2", "unix:///s?db=0"]
+        {
+            assert_eq!(StoreLocation::parse(text).unwrap().describe(), text);
+        }
+    }
+
+    #[test]
+    fn only_plain_connection_to_other_machine_is_exposed() {
+        assert!(redis("redis://cache.example").is_exposed());
+        for text in
+            ["rediss://cache.example", "redis://127.0.0.1", "redis://[::1]", "redis://localhost", "unix:///s"]
+        {
+            assert!(!redis(text).is_exposed(), "{text}");
+        }
+    }
+}

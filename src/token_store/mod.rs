@@ -19,13 +19,13 @@ pub use location::{RedisAddress, RedisLocation, StoreLocation};
 pub use registry::{StoreHandle, TokenStores};
 
 /// The version of the format of values. A value of another version is not read.
-pub const VALUE_VERSION: u8 = 1;
+pub(crate) const VALUE_VERSION: u8 = 1;
 
 /// The length of the header of a value: the version, and the generation as a big-endian number.
-pub const VALUE_HEADER_LEN: usize = 9;
+pub(crate) const VALUE_HEADER_LEN: usize = 9;
 
 /// The maximum length of a value in bytes. A longer one is neither written nor read.
-pub const MAX_VALUE_LEN: usize = 256 << 10;
+pub(crate) const MAX_VALUE_LEN: usize = 256 << 10;
 
 /// The name of an entry: 43 characters of the base64url alphabet, a keyed digest of what determines the token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -633,6 +633,8 @@ fn option_table_describes_every_option() {
             "ProxyPassword",
             "RefreshToken",
             "SecurityToken",
+            "TokenCachePassword",
+            "TokenCacheSecret",
             "TokenParameters",
             "TrustStorePassword"
         ]
