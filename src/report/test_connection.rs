@@ -141,6 +141,7 @@ impl ApiTest<'_> {
         TokenReport {
             from: match &self.config.flow {
                 Flow::TokenEndpoint(_) if is_cached => "cache",
+                Flow::TokenEndpoint(_) if token.shared_origin().is_some() => "shared cache",
                 Flow::TokenEndpoint(_) => "token endpoint",
                 Flow::SignedJwt(_) => "signed here",
                 Flow::AccessToken(_) | Flow::Headers(_) => "given",
