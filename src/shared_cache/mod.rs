@@ -51,8 +51,11 @@ const MIN_SPENDING_TIME: Duration = Duration::from_secs(5);
 /// The shortest and the longest time between two reads while another process holds the lease.
 const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(50));
 
-/// Every n-th poll tries to acquire the lease, whose holder may have crashed.
-const POLLS_PER_LEASE_ATTEMPT: u32 = 8;
+/// The number of polls with the shortest time between them.
+const SHORT_POLLS: u32 = 8;
+
+/// The time between two attempts to acquire the lease, whose holder may have crashed.
+const LEASE_ATTEMPT_INTERVAL: Duration = Duration::from_millis(300);
 
 /// How often a request starts again because the lease was lost or another process has written.
 const MAX_ROUNDS: u32 = 3;
@@ -252,7 +255,7 @@ impl<'a> SharedEntry<'a> {
         if let Some(outcome) = self.outcome(current.entry.as_ref(), request) {
             return Ok(Round::Done(outcome));
         }
-        match self.acquire(request)? {
+        match self.acquire(current, request)? {
             Acquired::Outcome(outcome) => Ok(Round::Done(outcome)),
             Acquired::TimedOut => {
                 let waited = self.settings.wait.as_secs_f64();
@@ -310,16 +313,19 @@ impl<'a> SharedEntry<'a> {
             && entry.permits_rejection()
     }
 
-    /// Acquires the lease, or waits for the outcome of its holder.
-    fn acquire(&self, request: &Request<'_>) -> StoreResult<Acquired> {
+    /// Acquires the lease, or waits for the outcome of its holder. `current` is the entry as read before.
+    fn acquire(&self, mut current: Current, request: &Request<'_>) -> StoreResult<Acquired> {
         let started = self.now();
         let limit = self.wait_limit(request);
+        let mut next_attempt = started;
         let mut polls: u32 = 0;
         loop {
-            if polls.is_multiple_of(POLLS_PER_LEASE_ATTEMPT)
-                && let Some(lease) = self.try_lease(request)?
-            {
-                return Ok(Acquired::Lease(lease));
+            let now = self.now();
+            if now >= next_attempt {
+                if let Some(lease) = self.try_lease(request)? {
+                    return Ok(Acquired::Lease(lease));
+                }
+                next_attempt = now.saturating_add(LEASE_ATTEMPT_INTERVAL);
             }
             if request.kind == FetchKind::EarlyRefresh {
                 return Ok(Acquired::Outcome(Err(renewed_elsewhere_error())));
@@ -327,22 +333,26 @@ impl<'a> SharedEntry<'a> {
             if let Err(error) = request.call.check() {
                 return Ok(Acquired::Outcome(Err(error)));
             }
-            if self.now().saturating_sub(started) >= limit {
+            if now.saturating_sub(started) >= limit {
                 return Ok(if request.is_user_bound {
                     Acquired::Outcome(Err(contended_error(self.handle.name())))
                 } else {
                     Acquired::TimedOut
                 });
             }
-            if let Err(error) = request.call.sleep(self.poll_interval(polls)) {
-                return Ok(Acquired::Outcome(Err(error)));
-            }
+            self.wait_for_change(&current, polls, request)?;
             polls = polls.saturating_add(1);
-            let current = self.read(request)?;
+            current = self.read(request)?;
             if let Some(outcome) = self.outcome(current.entry.as_ref(), request) {
                 return Ok(Acquired::Outcome(outcome));
             }
         }
+    }
+
+    fn wait_for_change(&self, current: &Current, polls: u32, request: &Request<'_>) -> StoreResult<()> {
+        let (name, interval) = (&self.identity.name, self.poll_interval(polls));
+        let limit = self.limit(request.call);
+        self.store().wait_for_change(name, current.stored_generation, interval, &limit).map_err(StoreFailure)
     }
 
     /// How long to wait for another process. It leaves half of the call's time for a request of one's own. A request
@@ -359,7 +369,7 @@ impl<'a> SharedEntry<'a> {
     /// The first polls follow each other closely, since most requests take a few hundred milliseconds at most.
     fn poll_interval(&self, polls: u32) -> Duration {
         let (min, max) = POLL_INTERVALS;
-        let base = if polls < POLLS_PER_LEASE_ATTEMPT { min } else { max.checked_div(2).unwrap_or(min) };
+        let base = if polls < SHORT_POLLS { min } else { max.checked_div(2).unwrap_or(min) };
         base.saturating_add(self.process.jitter.sample().scale_duration(max.saturating_sub(base)))
     }
 

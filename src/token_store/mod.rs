@@ -109,6 +109,21 @@ pub trait TokenStore: Send + Sync {
     /// If the store does not answer. The lease then ends by itself.
     fn release(&self, name: &EntryName, owner: &Owner, call: &CallContext) -> Result<()>;
 
+    /// Waits until the generation of the value of `name` may differ from `generation`, or for about `interval`. A
+    /// store that is notified of changes may wait for longer, within the deadline of the call.
+    ///
+    /// # Errors
+    /// If the store does not answer, and if the call is cancelled.
+    fn wait_for_change(
+        &self,
+        _name: &EntryName,
+        _generation: u64,
+        interval: Duration,
+        call: &CallContext,
+    ) -> Result<()> {
+        call.sleep(interval)
+    }
+
     /// Closes idle connections.
     fn close_idle(&self) {}
 }
