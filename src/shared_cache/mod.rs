@@ -186,11 +186,10 @@ impl<'a> SharedEntry<'a> {
     /// Those of `source`, also of the request of another process; [`ErrorKind::Cancelled`] and
     /// [`ErrorKind::Timeout`] of the call. Failures of the store are warnings.
     pub fn get_or_fetch(&self, request: &Request<'_>, source: &dyn TokenSource) -> Result<AccessToken> {
-        if self.handle.is_paused(self.now()) {
-            request
-                .call
-                .log
-                .log(LogLevel::Debug, || format!("{} failed recently and is not asked", self.handle.name()));
+        let asked_at = self.now();
+        if self.handle.is_paused(asked_at) {
+            let log = &request.call.log;
+            log.log(LogLevel::Debug, || format!("{} failed recently and is not asked", self.handle.name()));
             return fetch_alone(request, source);
         }
         for _ in 0..MAX_ROUNDS {
@@ -205,7 +204,7 @@ impl<'a> SharedEntry<'a> {
                 }
                 Err(StoreFailure(error)) => {
                     request.call.check()?;
-                    self.report_failure(&error);
+                    self.report_failure(&error, asked_at);
                     return fetch_alone(request, source);
                 }
             }
@@ -235,7 +234,8 @@ impl<'a> SharedEntry<'a> {
 
     /// Replaces the content of the entry. Returns whether it was written.
     fn change(&self, request: &Request<'_>, content: impl FnOnce(Option<&Entry>) -> Content) -> bool {
-        if self.handle.is_paused(self.now()) {
+        let asked_at = self.now();
+        if self.handle.is_paused(asked_at) {
             return false;
         }
         let change = || -> StoreResult<bool> {
@@ -245,7 +245,7 @@ impl<'a> SharedEntry<'a> {
             Ok(self.write(&lease, stored_generation, content, true, request)?.is_some())
         };
         change().unwrap_or_else(|StoreFailure(error)| {
-            self.report_failure(&error);
+            self.report_failure(&error, asked_at);
             false
         })
     }
@@ -441,14 +441,15 @@ impl<'a> SharedEntry<'a> {
         }
         leadership.content.refresh_token = source.refresh_token().as_ref().map(entry::Text::from);
         leadership.content.is_spending = true;
-        let is_held = leadership.lease.ends_at.saturating_sub(self.now()) >= MIN_SPENDING_TIME;
+        let asked_at = self.now();
+        let is_held = leadership.lease.ends_at.saturating_sub(asked_at) >= MIN_SPENDING_TIME;
         match is_held.then(|| self.advance(&mut leadership, request)) {
             Some(Ok(true)) => Ok(()),
             Some(Err(StoreFailure(error))) => {
                 request.call.check()?;
                 // As without a store. The lease still keeps the others away, if the store has it.
                 leadership.has_failed = true;
-                self.report_failure(&error);
+                self.report_failure(&error, asked_at);
                 Ok(())
             }
             Some(Ok(false)) | None => {
@@ -527,7 +528,8 @@ impl<'a> SharedEntry<'a> {
     /// Writes the content of `leadership`, and releases the lease. Returns whether it was written; a failure is a
     /// warning.
     fn finish(&self, leadership: Leadership<'_>, request: &Request<'_>) -> bool {
-        if leadership.has_failed || leadership.lease.ends_at <= self.now() {
+        let asked_at = self.now();
+        if leadership.has_failed || leadership.lease.ends_at <= asked_at {
             return false;
         }
         let Leadership { lease, stored_generation, content, .. } = leadership;
@@ -539,7 +541,7 @@ impl<'a> SharedEntry<'a> {
                 false
             }
             Err(StoreFailure(error)) => {
-                self.report_failure(&error);
+                self.report_failure(&error, asked_at);
                 false
             }
         }
@@ -620,11 +622,10 @@ impl<'a> SharedEntry<'a> {
         Ok(Current { entry, stored_generation })
     }
 
-    /// Gives one warning for a failure of the store, which is then not asked for a while.
-    fn report_failure(&self, error: &Error) {
+    /// Gives one warning for a failure of the store, asked at `asked_at`, which is then not asked for a while.
+    fn report_failure(&self, error: &Error, asked_at: Duration) {
         self.process.stats.count(Counter::StoreFailures);
-        let now = self.now();
-        let Some(pause) = self.handle.record_failure(now, now) else { return };
+        let Some(pause) = self.handle.record_failure(asked_at, self.now()) else { return };
         let text = format!(
             "{}; tokens are not shared until {} answers; next attempt in {} s",
             error.text(),
