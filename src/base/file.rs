@@ -330,7 +330,7 @@ fn check_regular_file(metadata: &Metadata, max_bytes: u64) -> Result<(), ReadErr
 }
 
 #[cfg(unix)]
-fn describe_file_type(file_type: FileType) -> &'static str {
+pub(crate) fn describe_file_type(file_type: FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
     match file_type {
         file_type if file_type.is_dir() => "a directory",
@@ -341,7 +341,7 @@ fn describe_file_type(file_type: FileType) -> &'static str {
 }
 
 #[cfg(not(unix))]
-fn describe_file_type(file_type: FileType) -> &'static str {
+pub(crate) fn describe_file_type(file_type: FileType) -> &'static str {
     if file_type.is_dir() { "a directory" } else { "a device" }
 }
 

@@ -247,27 +247,31 @@ pub(crate) fn with_live_child<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// For tests: returns the result of `check` in a forked child. `check` may take no lock that another thread
+/// may have held during the fork, except that of malloc.
+#[cfg(all(test, unix))]
+pub(crate) fn check_in_child(check: impl FnOnce() -> bool) -> bool {
+    // SAFETY: `check` uses nothing of other threads, and the child ends with _exit.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // An unwinding child would continue as a copy of the test runner.
+        let is_passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).unwrap_or(false);
+        let status = i32::from(!is_passed);
+        // SAFETY: ends the child without the exit handlers of the parent.
+        unsafe { libc::_exit(status) };
+    }
+    let mut status = 1;
+    // SAFETY: `child` is a child of this process, and `status` is valid for writes.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    status == 0
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
 
     use super::*;
-
-    /// Returns the result of `check` in a forked child. `check` must be async-signal-safe.
-    fn check_in_child(check: impl FnOnce() -> bool) -> bool {
-        // SAFETY: the child only makes system calls and atomic loads, and ends with _exit.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            let status = i32::from(!check());
-            // SAFETY: ends the child without the exit handlers of the parent.
-            unsafe { libc::_exit(status) };
-        }
-        let mut status = 1;
-        // SAFETY: `child` is a child of this process, and `status` is valid for writes.
-        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-        status == 0
-    }
 
     fn is_descriptor_open(descriptor: i32) -> bool {
         // SAFETY: F_GETFD accepts any number.

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use once_cell::race::OnceBox;
 
+mod directory;
 mod environment;
+mod file_lock;
 mod fork;
 mod fork_gate;
 mod open_beneath;
@@ -22,9 +24,11 @@ mod signals;
 mod striped_slots;
 
 #[cfg(all(test, unix))]
-pub(crate) use fork::with_live_child;
+pub(crate) use fork::{check_in_child, with_live_child};
 
+pub use directory::Directory;
 pub use environment::{env_var, home_dir, host_name, is_secure_execution, program_name};
+pub use file_lock::FileLock;
 pub use fork::{ForkSafeSocket, SocketRegistration, generation, install_fork_handlers, prewarm_before_fork};
 pub use fork_gate::with_forks_blocked;
 pub use open_beneath::{BeneathError, metadata_beneath, open_beneath};
@@ -92,4 +96,11 @@ pub fn effective_user_id() -> u32 {
     {
         0
     }
+}
+
+/// For tests: changes the effective user of a forked child. Returns whether it was permitted.
+#[cfg(all(test, unix))]
+pub(crate) fn set_effective_user_id(user: u32) -> bool {
+    // SAFETY: seteuid accesses no memory of the caller.
+    unsafe { libc::seteuid(user) == 0 }
 }
