@@ -74,7 +74,7 @@ run_go() {
 
 needs() {
     case $1 in
-        rust) echo build keys ;;
+        rust) echo build keys strace ;;
         model) echo build ;;
         miri) echo build miri ;;
         mutants) echo build mutants ;;
