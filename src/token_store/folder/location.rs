@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn default_folder_is_in_environment_of_process() {
-        let expected = cache_folder(|name| std::env::var_os(name), || std::env::home_dir());
+        let expected = cache_folder(|name| std::env::var_os(name), std::env::home_dir);
         assert_eq!(default_folder(), expected.map(|path| path.join("authgrant")));
     }
 }

@@ -105,7 +105,7 @@ fn private_tempdir_in(parent: &Path) -> std::io::Result<tempfile::TempDir> {
 
 /// Reports, past the capture of the test runner, that a test was not run.
 fn skip(reason: &str) {
-    writeln!(std::io::stderr(), "not run: {reason}").unwrap();
+    std::io::stderr().write_all(format!("not run: {reason}\n").as_bytes()).unwrap();
 }
 
 /// Whether this process is root; reports it otherwise.
@@ -412,7 +412,7 @@ fn folder_must_belong_to_current_effective_user() {
 fn isolated_holder() {
     let store = isolated_store();
     assert!(lease(&store, &name(1), &OWNER).unwrap());
-    writeln!(std::io::stdout(), "\nleased").unwrap();
+    std::io::stdout().write_all(b"\nleased\n").unwrap();
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 
