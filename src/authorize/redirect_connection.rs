@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::sys::{ForkSafeSocket, PollFd};
+use crate::sys::{ForkSafe, PollFd};
 
 /// Maximum size of a request head; one with an authorization code is less than half as large.
 pub(super) const MAX_HEAD: usize = 16 << 10;
@@ -23,7 +23,7 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_DRAIN: usize = 256 << 10;
 
 pub(super) struct RedirectConnection {
-    stream: ForkSafeSocket<TcpStream>,
+    stream: ForkSafe<TcpStream>,
     /// Start of the current phase.
     phase_started_at: Instant,
     phase: ConnectionPhase,
@@ -43,7 +43,7 @@ impl RedirectConnection {
         stream.set_nonblocking(true)?;
         let buffer = Zeroizing::new(vec![0; MAX_HEAD].into_boxed_slice());
         Ok(Self {
-            stream: ForkSafeSocket::new(stream),
+            stream: ForkSafe::new(stream),
             phase_started_at: Instant::now(),
             phase: ConnectionPhase::Reading(buffer, 0),
         })

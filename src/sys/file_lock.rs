@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io;
 
-use super::{Directory, ForkSafeSocket};
+use super::{Directory, ForkSafe};
 
 #[cfg(unix)]
 use super::with_forks_blocked;
@@ -18,7 +18,7 @@ use super::with_forks_blocked;
 /// forked child does not have the lock, and its copy of the descriptor is closed by the fork handler.
 #[derive(Debug)]
 pub struct FileLock {
-    file: ForkSafeSocket<File>,
+    file: ForkSafe<File>,
     key: u64,
 }
 
@@ -114,16 +114,16 @@ fn file_name(key: u64) -> String {
 
 /// Opens and registers the lock file. A fork in between would leave a copy in the child, which would keep the lock.
 #[cfg(unix)]
-fn open_lock_file(directory: &Directory, name: &str) -> io::Result<Option<ForkSafeSocket<File>>> {
-    with_forks_blocked(|| Ok(Some(ForkSafeSocket::new(directory.open_or_create(name)?))))
+fn open_lock_file(directory: &Directory, name: &str) -> io::Result<Option<ForkSafe<File>>> {
+    with_forks_blocked(|| Ok(Some(ForkSafe::new(directory.open_or_create(name)?))))
 }
 
 /// Opens the lock file, unless it is open elsewhere: on Windows the open file is the lock.
 #[cfg(not(unix))]
-fn open_lock_file(directory: &Directory, name: &str) -> io::Result<Option<ForkSafeSocket<File>>> {
+fn open_lock_file(directory: &Directory, name: &str) -> io::Result<Option<ForkSafe<File>>> {
     const ERROR_SHARING_VIOLATION: i32 = 32;
     match directory.open_exclusively(name) {
-        Ok(file) => Ok(Some(ForkSafeSocket::new(file))),
+        Ok(file) => Ok(Some(ForkSafe::new(file))),
         Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => Ok(None),
         Err(error) => Err(error),
     }
@@ -258,7 +258,7 @@ mod tests {
             unsafe { libc::fcntl(descriptor, libc::F_GETFD) == -1 }
         }));
         assert!(FileLock::try_acquire(&directory, 0).unwrap().is_none(), "the child does not release it");
-        let null = ForkSafeSocket::new(File::open("/dev/null").unwrap());
+        let null = ForkSafe::new(File::open("/dev/null").unwrap());
         with_live_child(|| {
             // As the death of the process does, this closes the descriptor without an unlock.
             drop(std::mem::replace(&mut lock.file, null));

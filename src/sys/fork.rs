@@ -1,9 +1,9 @@
-//! `fork()` handling: detection of a forked child, and closing of inherited sockets in the child.
+//! `fork()` handling: detection of a forked child, and closing of inherited sockets and lock files in the child.
 //!
 //! With an inherited socket, a child would keep the connection to the server open after the parent has closed
-//! it, and could write into the parent's TLS stream. The fork handler of the child therefore closes its
-//! copies, with plain `close`: a `shutdown` would end the connection of the parent, too. The handler calls
-//! async-signal-safe functions only.
+//! it, and could write into the parent's TLS stream. With an inherited lock file, it would keep the lock of a
+//! parent that dies. The fork handler of the child therefore closes its copies, with plain `close`: a `shutdown`
+//! would end the connection of the parent, too. The handler calls async-signal-safe functions only.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -26,12 +26,12 @@ pub trait Descriptor {}
 impl<T> Descriptor for T {}
 
 const FREE_SLOT: i32 = -1;
-const MAX_REGISTERED_SOCKETS: usize = 1024;
+const MAX_REGISTERED_DESCRIPTORS: usize = 1024;
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static HANDLERS_INSTALLED: AtomicBool = AtomicBool::new(false);
-static REGISTERED_SOCKETS: [AtomicI32; MAX_REGISTERED_SOCKETS] =
-    [const { AtomicI32::new(FREE_SLOT) }; MAX_REGISTERED_SOCKETS];
+static REGISTERED_DESCRIPTORS: [AtomicI32; MAX_REGISTERED_DESCRIPTORS] =
+    [const { AtomicI32::new(FREE_SLOT) }; MAX_REGISTERED_DESCRIPTORS];
 
 /// The fork generation: larger in each child than in its parent. Code that finds a different value runs in a
 /// forked child and must not use inherited state. Every fork after the return of this function is detected.
@@ -114,16 +114,16 @@ extern "C" fn after_fork_in_parent() {
     fork_gate::open();
 }
 
-/// Closes inherited sockets and increments the generation. Idempotent: in a second run the list is empty, and
+/// Closes inherited descriptors and increments the generation. Idempotent: in a second run the list is empty, and
 /// another increment is harmless.
 #[cfg(unix)]
 extern "C" fn after_fork_in_child() {
     fork_gate::reset();
-    for slot in &REGISTERED_SOCKETS {
+    for slot in &REGISTERED_DESCRIPTORS {
         let descriptor = slot.swap(FREE_SLOT, Ordering::AcqRel);
         if descriptor != FREE_SLOT {
-            // SAFETY: close is async-signal-safe. The descriptor is the child's copy of a socket that was
-            // open in the parent at the fork, because a socket is unregistered before it is closed.
+            // SAFETY: close is async-signal-safe. The descriptor is the child's copy of one that was open in the
+            // parent at the fork, because a descriptor is unregistered before it is closed.
             unsafe { libc::close(descriptor) };
         }
     }
@@ -136,17 +136,18 @@ extern "C" fn after_fork_in_child() {
 /// The registration of a descriptor, which forked children close. Must be dropped before the descriptor is
 /// closed.
 #[derive(Debug)]
-pub struct SocketRegistration {
+pub struct DescriptorRegistration {
     slot: Option<usize>,
     generation: u64,
 }
 
-impl SocketRegistration {
-    /// Registers `socket`. If the list is full, a child keeps its copy, which only keeps the connection open.
-    pub fn register<S: Descriptor>(socket: &S) -> Self {
+impl DescriptorRegistration {
+    /// Registers a socket or a file. If the list is full, a child keeps its copy, which only keeps the connection
+    /// open, or a lock until the parent releases it.
+    pub fn register<D: Descriptor>(object: &D) -> Self {
         // `generation` comes first: it installs the handlers that close registered descriptors.
         let generation = generation();
-        Self { slot: claim_slot(socket), generation }
+        Self { slot: claim_slot(object), generation }
     }
 
     /// Whether this process created the registration.
@@ -157,22 +158,22 @@ impl SocketRegistration {
 }
 
 #[cfg(unix)]
-fn claim_slot<S: Descriptor>(socket: &S) -> Option<usize> {
-    let descriptor = socket.as_raw_fd();
-    REGISTERED_SOCKETS.iter().position(|slot| {
+fn claim_slot<D: Descriptor>(object: &D) -> Option<usize> {
+    let descriptor = object.as_raw_fd();
+    REGISTERED_DESCRIPTORS.iter().position(|slot| {
         slot.compare_exchange(FREE_SLOT, descriptor, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     })
 }
 
 #[cfg(not(unix))]
-fn claim_slot<S: Descriptor>(_: &S) -> Option<usize> {
+fn claim_slot<D: Descriptor>(_: &D) -> Option<usize> {
     None
 }
 
-impl Drop for SocketRegistration {
+impl Drop for DescriptorRegistration {
     fn drop(&mut self) {
-        // In a child the slot is already free and may have been reused for a socket of the child.
-        if let Some(slot) = self.slot.and_then(|slot| REGISTERED_SOCKETS.get(slot))
+        // In a child the slot is already free and may have been reused for a descriptor of the child.
+        if let Some(slot) = self.slot.and_then(|slot| REGISTERED_DESCRIPTORS.get(slot))
             && self.is_current_process()
         {
             slot.store(FREE_SLOT, Ordering::Release);
@@ -180,48 +181,48 @@ impl Drop for SocketRegistration {
     }
 }
 
-/// A socket with its [`SocketRegistration`]. On drop it is first unregistered and then closed. In a child it
-/// is not closed: the fork handler has already closed the descriptor, and its number may have been reused for
-/// another file.
+/// A socket or a file with its [`DescriptorRegistration`]. On drop it is first unregistered and then closed. In
+/// a child it is not closed: the fork handler has already closed the descriptor, and its number may have been
+/// reused for another file.
 #[derive(Debug)]
-pub struct ForkSafeSocket<S> {
-    registration: SocketRegistration,
-    socket: ManuallyDrop<S>,
+pub struct ForkSafe<D> {
+    registration: DescriptorRegistration,
+    object: ManuallyDrop<D>,
 }
 
-impl<S: Descriptor> ForkSafeSocket<S> {
-    /// Takes ownership of `socket` and registers it.
-    pub fn new(socket: S) -> Self {
-        Self { registration: SocketRegistration::register(&socket), socket: ManuallyDrop::new(socket) }
+impl<D: Descriptor> ForkSafe<D> {
+    /// Takes ownership of `object` and registers it.
+    pub fn new(object: D) -> Self {
+        Self { registration: DescriptorRegistration::register(&object), object: ManuallyDrop::new(object) }
     }
 }
 
-impl<S> ForkSafeSocket<S> {
-    /// Whether this process opened the socket.
+impl<D> ForkSafe<D> {
+    /// Whether this process opened it.
     #[must_use]
     pub fn is_current_process(&self) -> bool {
         self.registration.is_current_process()
     }
 }
 
-impl<S> Deref for ForkSafeSocket<S> {
-    type Target = S;
+impl<D> Deref for ForkSafe<D> {
+    type Target = D;
 
-    fn deref(&self) -> &S {
-        &self.socket
+    fn deref(&self) -> &D {
+        &self.object
     }
 }
 
-impl<S> Drop for ForkSafeSocket<S> {
+impl<D> Drop for ForkSafe<D> {
     fn drop(&mut self) {
         if !self.is_current_process() {
             return;
         }
-        if let Some(slot) = self.registration.slot.take().and_then(|slot| REGISTERED_SOCKETS.get(slot)) {
+        if let Some(slot) = self.registration.slot.take().and_then(|slot| REGISTERED_DESCRIPTORS.get(slot)) {
             slot.store(FREE_SLOT, Ordering::Release);
         }
-        // SAFETY: the socket is dropped only here, and `drop` runs once.
-        unsafe { ManuallyDrop::drop(&mut self.socket) };
+        // SAFETY: the object is dropped only here, and `drop` runs once.
+        unsafe { ManuallyDrop::drop(&mut self.object) };
     }
 }
 
@@ -322,7 +323,7 @@ mod tests {
     fn child_fork_handler_is_idempotent() {
         install_fork_handlers();
         let (socket, peer) = UnixStream::pair().unwrap();
-        let socket = ForkSafeSocket::new(socket);
+        let socket = ForkSafe::new(socket);
         let (descriptor, spare) = (socket.as_raw_fd(), peer.as_raw_fd());
         assert!(check_in_child(|| {
             // SAFETY: the descriptor is closed in the child, so its number is free.
@@ -337,7 +338,7 @@ mod tests {
     fn registered_socket_is_closed_in_child_only() {
         install_fork_handlers();
         let (socket, mut peer) = UnixStream::pair().unwrap();
-        let socket = ForkSafeSocket::new(socket);
+        let socket = ForkSafe::new(socket);
         let descriptor = socket.as_raw_fd();
         assert!(check_in_child(|| !is_descriptor_open(descriptor)));
         (&*socket).write_all(b"still open").unwrap();
@@ -350,7 +351,7 @@ mod tests {
     fn unregistered_socket_stays_open_in_child() {
         install_fork_handlers();
         let (socket, _peer) = UnixStream::pair().unwrap();
-        drop(SocketRegistration::register(&socket));
+        drop(DescriptorRegistration::register(&socket));
         let descriptor = socket.as_raw_fd();
         assert!(check_in_child(|| is_descriptor_open(descriptor)));
     }
@@ -359,7 +360,7 @@ mod tests {
     fn inherited_socket_drop_spares_reused_descriptor() {
         install_fork_handlers();
         let (socket, peer) = UnixStream::pair().unwrap();
-        let socket = ForkSafeSocket::new(socket);
+        let socket = ForkSafe::new(socket);
         let (descriptor, spare) = (socket.as_raw_fd(), peer.as_raw_fd());
         assert!(check_in_child(move || {
             // SAFETY: the number is free in the child; the duplicate simulates a file that is opened after

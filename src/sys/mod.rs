@@ -29,7 +29,7 @@ pub(crate) use fork::{check_in_child, with_live_child};
 pub use directory::Directory;
 pub use environment::{env_var, home_dir, host_name, is_secure_execution, program_name};
 pub use file_lock::FileLock;
-pub use fork::{ForkSafeSocket, SocketRegistration, generation, install_fork_handlers, prewarm_before_fork};
+pub use fork::{DescriptorRegistration, ForkSafe, generation, install_fork_handlers, prewarm_before_fork};
 pub use fork_gate::with_forks_blocked;
 pub use open_beneath::{BeneathError, metadata_beneath, open_beneath};
 pub use per_process::PerProcess;

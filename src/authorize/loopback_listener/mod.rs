@@ -18,7 +18,7 @@ use crate::base::error::{Error, NetworkError, OptionError, Result, io_error_text
 use crate::base::log::LogLevel;
 use crate::base::sanitize;
 use crate::base::url::EndpointUrl;
-use crate::sys::{ForkSafeSocket, PollFd, wait_any};
+use crate::sys::{ForkSafe, PollFd, wait_any};
 
 /// Maximum number of concurrent connections. A browser opens a few, some of them speculatively.
 const MAX_CONNECTIONS: usize = 16;
@@ -36,7 +36,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// and closed on drop.
 #[derive(Debug)]
 pub struct LoopbackListener {
-    sockets: Vec<ForkSafeSocket<TcpListener>>,
+    sockets: Vec<ForkSafe<TcpListener>>,
     target: RedirectTarget,
     redirect: EndpointUrl,
 }
@@ -169,7 +169,7 @@ fn listen_addresses(host: &str) -> Vec<(IpAddr, bool)> {
 fn listen_at_all(
     host: &str,
     mut port: u16,
-) -> std::result::Result<Vec<ForkSafeSocket<TcpListener>>, (SocketAddr, io::Error)> {
+) -> std::result::Result<Vec<ForkSafe<TcpListener>>, (SocketAddr, io::Error)> {
     let mut sockets = Vec::new();
     for (address, required) in listen_addresses(host) {
         let address = SocketAddr::new(address, port);
@@ -196,10 +196,10 @@ fn with_port_of(redirect: &EndpointUrl, socket: &TcpListener) -> Result<Endpoint
     })
 }
 
-fn listen(address: SocketAddr) -> io::Result<ForkSafeSocket<TcpListener>> {
+fn listen(address: SocketAddr) -> io::Result<ForkSafe<TcpListener>> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Register with the fork handler before listening: otherwise a forked child would keep the port in use.
-    let listener = ForkSafeSocket::new(TcpListener::from(socket));
+    let listener = ForkSafe::new(TcpListener::from(socket));
     let socket = SockRef::from(&*listener);
     // On unix SO_REUSEADDR does not permit a second listener; it permits binding while connections of a
     // previous listener are in TIME_WAIT. On Windows it would permit a second listener.

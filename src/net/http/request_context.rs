@@ -17,7 +17,7 @@ use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::error::{Error, ErrorKind, NetworkError, Result};
 use crate::net::http::request::{ConnectionReuse, Request};
 use crate::net::proxy::Proxy;
-use crate::sys::{self, ForkSafeSocket};
+use crate::sys::{self, ForkSafe};
 
 /// Interval at which a wait that the cancel hook cannot end checks whether the call was cancelled.
 pub(super) const CANCEL_POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -39,7 +39,7 @@ thread_local! {
 }
 
 /// A connected or connecting socket. It is non-blocking, and the fork handler closes it in a child.
-pub(super) type SharedStream = Arc<ForkSafeSocket<TcpStream>>;
+pub(super) type SharedStream = Arc<ForkSafe<TcpStream>>;
 
 /// The phase of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use crate::base::log::LogLevel;
 use crate::net::http::dns::DnsResolver;
 use crate::net::http::error::wrap_error;
 use crate::net::http::request_context::{CANCEL_POLL_INTERVAL, RequestContext, RequestPhase, SharedStream};
-use crate::sys::{self, ForkSafeSocket, PollFd};
+use crate::sys::{self, ForkSafe, PollFd};
 
 /// Maximum duration of one poll. It can be long, because the shutdown by the cancel hook ends the poll.
 const MAX_POLL: Duration = Duration::from_secs(3600);
@@ -80,7 +80,7 @@ impl TcpConnector {
 struct ConnectAttempts<'a> {
     context: &'a RequestContext,
     untried: &'a [SocketAddr],
-    pending: Vec<(SocketAddr, ForkSafeSocket<TcpStream>)>,
+    pending: Vec<(SocketAddr, ForkSafe<TcpStream>)>,
     /// When to try the next address, unless an attempt fails earlier.
     next_start: Instant,
     failures: Vec<String>,
@@ -93,7 +93,7 @@ impl<'a> ConnectAttempts<'a> {
     }
 
     /// Returns the first connection that is established. The other attempts end when `self` is dropped.
-    fn race(mut self) -> Result<ForkSafeSocket<TcpStream>> {
+    fn race(mut self) -> Result<ForkSafe<TcpStream>> {
         loop {
             self.context.check()?;
             if let Some(stream) = self.take_connected() {
@@ -108,7 +108,7 @@ impl<'a> ConnectAttempts<'a> {
     }
 
     /// Removes the failed attempts, and returns the connection of an attempt that succeeded.
-    fn take_connected(&mut self) -> Option<ForkSafeSocket<TcpStream>> {
+    fn take_connected(&mut self) -> Option<ForkSafe<TcpStream>> {
         let mut index = 0;
         while let Some((_, stream)) = self.pending.get(index) {
             match is_connected(stream) {
@@ -182,12 +182,12 @@ fn apply_tcp_user_timeout(stream: &SharedStream) {
     let _ = stream;
 }
 
-fn start_connect(address: SocketAddr) -> io::Result<ForkSafeSocket<TcpStream>> {
+fn start_connect(address: SocketAddr) -> io::Result<ForkSafe<TcpStream>> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     // Registered with the fork handler before it connects.
-    let stream = ForkSafeSocket::new(TcpStream::from(socket));
+    let stream = ForkSafe::new(TcpStream::from(socket));
     match SockRef::from(&*stream).connect(&address.into()) {
         Err(error) if !is_connect_in_progress(&error) => Err(error),
         _ => Ok(stream),

@@ -279,14 +279,14 @@ mod tests {
 
     use super::*;
     use crate::base::clock::SystemClock;
-    use crate::sys::{self, ForkSafeSocket};
+    use crate::sys::{self, ForkSafe};
 
     /// Returns a connection that was used for a request, and the server's end of it.
     fn used_transport() -> (HttpTransport, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         stream.set_nonblocking(true).unwrap();
-        let tcp_stream = TimedStream(Arc::new(ForkSafeSocket::new(stream)));
+        let tcp_stream = TimedStream(Arc::new(ForkSafe::new(stream)));
         let clock = Arc::new(SystemClock);
         let mut transport = HttpTransport {
             stream: tcp_stream,
