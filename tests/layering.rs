@@ -140,8 +140,10 @@ const KEY: Area = Area {
     ],
 };
 
-const NET: Area =
-    Area { path: &["net"], layers: &[&["http"], &["tls"], &["header_value", "proxy", "urlencoded"]] };
+const NET: Area = Area {
+    path: &["net"],
+    layers: &[&["http"], &["tls"], &["header_value", "proxy", "socket", "urlencoded"]],
+};
 
 const HTTP: Area = Area {
     path: &["net", "http"],
@@ -150,7 +152,7 @@ const HTTP: Area = Area {
         &["transport"],
         &["proxy_tunnel"],
         &["tcp"],
-        &["dns", "error"],
+        &["error"],
         &["request_context"],
         &["agent_cache", "buffers", "request"],
     ],

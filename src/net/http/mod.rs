@@ -2,13 +2,13 @@
 //! [`Response`].
 //!
 //! Every request of the crate goes through [`HttpClient`]. ureq implements HTTP and pools connections. DNS
-//! lookup, sockets, proxy tunnels and TLS are implemented here, so that every phase observes the call's
+//! lookup and sockets are those of [`net::socket`](crate::net::socket), and proxy tunnels and TLS are
+//! implemented here, so that every phase observes the call's
 //! deadline and each call can be cancelled individually. Redirects are not followed and the environment is
 //! not read. Requests are not retried; [`RequestError::stale_connection`] reports when the caller may retry.
 
 mod agent_cache;
 mod buffers;
-mod dns;
 mod error;
 mod message;
 mod proxy_tunnel;
@@ -36,10 +36,10 @@ use crate::base::log::LogLevel;
 use crate::base::stats::{Counter, Stats};
 use crate::key::KeyCache;
 use crate::net::http::agent_cache::{AgentCache, AgentKey};
-use crate::net::http::dns::DnsResolver;
 use crate::net::http::request_context::RequestContext;
 use crate::net::http::tcp::{NoResolver, TcpConnector};
 use crate::net::http::transport::TransportConnector;
+use crate::net::socket::DnsResolver;
 use crate::net::tls::{FileVersion, TransportConfig};
 use crate::sys;
 

@@ -3,7 +3,6 @@
 //! The handshake observes the deadline and cancel of the call and reads at most a few KiB. Messages contain
 //! nothing that the proxy sent except numbers and the names of the authentication schemes that it offers.
 
-use std::io::{Read, Write};
 use std::net::IpAddr;
 
 use zeroize::Zeroizing;
@@ -12,10 +11,9 @@ use crate::base::error::{Error, NetworkError, Result, io_error_text};
 use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
 use crate::net::header_value::basic_authorization;
-use crate::net::http::request_context::{RequestContext, RequestPhase, SharedStream};
-use crate::net::http::tcp::{StreamError, poll_io};
+use crate::net::http::request_context::RequestContext;
 use crate::net::proxy::{Proxy, ProxyCredentials, ProxyScheme};
-use crate::sys;
+use crate::net::socket::{self, ConnectionPhase, SharedSocket, SocketContext, SocketError};
 
 /// Maximum length of the response headers of CONNECT, with those of interim responses.
 const MAX_CONNECT_RESPONSE_HEAD: usize = 16 << 10;
@@ -24,8 +22,8 @@ const MAX_CONNECT_RESPONSE_HEAD: usize = 16 << 10;
 const MAX_CONNECT_RESPONSE_HEADERS: usize = 64;
 
 /// Establishes a tunnel to the host of the request on `stream`, which is connected to `proxy`.
-pub(super) fn open_tunnel(proxy: &Proxy, stream: &SharedStream, context: &RequestContext) -> Result<()> {
-    context.set_phase(RequestPhase::ProxyTunnel);
+pub(super) fn open_tunnel(proxy: &Proxy, stream: &SharedSocket, context: &RequestContext) -> Result<()> {
+    context.set_phase(ConnectionPhase::ProxyTunnel);
     let tunnel = ProxyTunnel { proxy, stream, context };
     match proxy.scheme {
         ProxyScheme::Http => tunnel.connect_http(),
@@ -35,7 +33,7 @@ pub(super) fn open_tunnel(proxy: &Proxy, stream: &SharedStream, context: &Reques
 
 struct ProxyTunnel<'a> {
     proxy: &'a Proxy,
-    stream: &'a SharedStream,
+    stream: &'a SharedSocket,
     context: &'a RequestContext,
 }
 
@@ -65,8 +63,7 @@ impl ProxyTunnel<'_> {
         let mut unsent = bytes;
         while !unsent.is_empty() {
             let sent =
-                poll_io(self.stream, self.context, |mut stream| stream.write(unsent), sys::wait_writable)
-                    .map_err(|error| self.stream_error(error))?;
+                socket::send(self.stream, self.context, unsent).map_err(|error| self.stream_error(error))?;
             unsent = unsent.get(sent..).unwrap_or_default();
         }
         Ok(())
@@ -74,8 +71,8 @@ impl ProxyTunnel<'_> {
 
     /// Receives at least one byte.
     fn receive(&self, buffer: &mut [u8]) -> Result<usize> {
-        let amount = poll_io(self.stream, self.context, |mut stream| stream.read(buffer), sys::wait_readable)
-            .map_err(|error| self.stream_error(error))?;
+        let amount =
+            socket::receive(self.stream, self.context, buffer).map_err(|error| self.stream_error(error))?;
         if amount == 0 {
             return Err(self.error("closed the connection during the handshake; check its port and its log"));
         }
@@ -90,10 +87,10 @@ impl ProxyTunnel<'_> {
         Ok(())
     }
 
-    fn stream_error(&self, error: StreamError) -> Error {
+    fn stream_error(&self, error: SocketError) -> Error {
         match error {
-            StreamError::Call(error) => error,
-            StreamError::Socket(error) => {
+            SocketError::Call(error) => error,
+            SocketError::Socket(error) => {
                 self.error(&format!("failed during the handshake: {}", io_error_text(&error)))
             }
         }

@@ -1,5 +1,4 @@
-//! State of a running request: its call, its progress, and the cancel hook that shuts down the socket it
-//! blocks on.
+//! State of a running request: its call, its progress, and its cancel hook.
 //!
 //! ureq has no parameter for such state, and its pooled connections are used by several calls. The context is
 //! therefore stored in a thread-local while a [`ContextGuard`] exists: a request runs on its caller's thread
@@ -8,19 +7,16 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::ManuallyDrop;
-use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::base::call::{CallContext, Wake, cancelled_error};
+use crate::base::call::{CallContext, cancelled_error};
 use crate::base::error::{Error, ErrorKind, NetworkError, Result};
 use crate::net::http::request::{ConnectionReuse, Request};
 use crate::net::proxy::Proxy;
-use crate::sys::{self, ForkSafe};
-
-/// Interval at which a wait that the cancel hook cannot end checks whether the call was cancelled.
-pub(super) const CANCEL_POLL_INTERVAL: Duration = Duration::from_millis(50);
+use crate::net::socket::{CancelHook, ConnectionPhase, SocketContext};
+use crate::sys;
 
 /// Maximum time that a retryable request waits for the first byte on a reused connection. It is longer than
 /// the response time of token endpoints and much shorter than the TCP timeout of a dead connection (after a
@@ -38,23 +34,6 @@ thread_local! {
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
-/// A connected or connecting socket. It is non-blocking, and the fork handler closes it in a child.
-pub(super) type SharedStream = Arc<ForkSafe<TcpStream>>;
-
-/// The phase of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RequestPhase {
-    /// Waits for other DNS lookups, because their number is limited.
-    DnsQueued,
-    Dns,
-    Connect,
-    /// Waits for the proxy to establish the tunnel.
-    ProxyTunnel,
-    TlsHandshake,
-    /// Connected: sends the request and receives the response.
-    Http,
-}
-
 /// The state of one request of a call.
 pub(super) struct RequestContext {
     pub(super) call: CallContext,
@@ -64,7 +43,7 @@ pub(super) struct RequestContext {
     pub(super) proxy: Option<Proxy>,
     pub(super) started_at: Instant,
     generation: u64,
-    phase: Cell<RequestPhase>,
+    phase: Cell<ConnectionPhase>,
     connected_after: Cell<Option<Duration>>,
     sent_at: Cell<Option<Instant>>,
     reuse: ConnectionReuse,
@@ -78,8 +57,7 @@ pub(super) struct RequestContext {
 impl RequestContext {
     /// Fails if the call is already cancelled.
     pub(super) fn new(call: CallContext, request: &Request<'_>, proxy: Option<Proxy>) -> Result<Self> {
-        let cancel_hook = Arc::default();
-        call.on_cancel(&cancel_hook)?;
+        let cancel_hook = CancelHook::register(&call)?;
         Ok(Self {
             call,
             host: request.url.host().to_owned(),
@@ -87,7 +65,7 @@ impl RequestContext {
             proxy,
             started_at: Instant::now(),
             generation: sys::generation(),
-            phase: Cell::new(RequestPhase::Http),
+            phase: Cell::new(ConnectionPhase::Established),
             connected_after: Cell::new(None),
             sent_at: Cell::new(None),
             reuse: request.reuse,
@@ -109,21 +87,9 @@ impl RequestContext {
         ContextGuard(CURRENT.with(|current| current.replace(Some(Rc::clone(self)))))
     }
 
-    pub(super) fn set_phase(&self, phase: RequestPhase) {
-        self.phase.set(phase);
-    }
-
-    /// Records that the connection to [`Self::connect_target`] is established.
+    /// Records that the connection to [`SocketContext::connect_target`] is established.
     pub(super) fn mark_connected(&self) {
         self.connected_after.set(Some(self.started_at.elapsed()));
-    }
-
-    /// Host and port that the socket connects to: the proxy, or else the host of the request.
-    pub(super) fn connect_target(&self) -> (&str, u16) {
-        match &self.proxy {
-            Some(proxy) => (&proxy.host, proxy.port),
-            None => (&self.host, self.port),
-        }
     }
 
     /// Records that the request is sent. Called before sending, because the server may close the connection
@@ -164,7 +130,7 @@ impl RequestContext {
 
     /// Whether the request uses a reused connection: the connector was not called.
     pub(super) fn is_reused(&self) -> bool {
-        self.connected_after.get().is_none() && self.phase.get() == RequestPhase::Http
+        self.connected_after.get().is_none() && self.phase.get() == ConnectionPhase::Established
     }
 
     /// Whether a connection was opened for this request.
@@ -192,8 +158,62 @@ impl RequestContext {
         self.generation == sys::generation()
     }
 
-    /// Fails if the request must end: after a fork, a cancel, the deadline or the first-byte timeout.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn error(&self, kind: impl Into<ErrorKind>, text: &str) -> Error {
+        Error::new(kind, "network", format!("{}:{}: {text}", self.host, self.port))
+    }
+
+    /// Returns the timeout error, which names the phase that the request reached.
+    fn timeout_error(&self) -> Error {
+        let (host, limit) = (&self.host, &self.call.timeout);
+        let target @ (target_host, port) = self.connect_target();
+        if let Some(text) = self.phase.get().connect_timeout_text(target, limit) {
+            return self.call.timeout_error_with(&text);
+        }
+        let connected = match self.connected_after.get() {
+            Some(after) => format!("connected after {} ms", after.as_millis()),
+            None => "on a reused connection".to_owned(),
+        };
+        let text = match self.phase.get() {
+            ConnectionPhase::ProxyTunnel => format!(
+                "the proxy {target_host}:{port} did not establish a tunnel to {host} within {limit}; \
+                 {connected}"
+            ),
+            ConnectionPhase::TlsHandshake => {
+                format!("the TLS handshake with {host} did not complete within {limit}; {connected}")
+            }
+            ConnectionPhase::Established if self.received_bytes() == 0 => {
+                format!("no response from {host} within {limit}; {connected}, nothing received")
+            }
+            _ => format!(
+                "incomplete response from {host} within {limit}; {connected}, {} bytes received",
+                self.received_bytes()
+            ),
+        };
+        self.call.timeout_error_with(&text)
+    }
+}
+
+impl SocketContext for RequestContext {
+    fn call(&self) -> &CallContext {
+        &self.call
+    }
+
+    fn cancel_hook(&self) -> &CancelHook {
+        &self.cancel_hook
+    }
+
+    fn set_phase(&self, phase: ConnectionPhase) {
+        self.phase.set(phase);
+    }
+
+    fn connect_target(&self) -> (&str, u16) {
+        match &self.proxy {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&self.host, self.port),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
         if !self.is_current_process() {
             return Err(self.error(NetworkError::Connection, "the process forked during the request"));
         }
@@ -211,9 +231,7 @@ impl RequestContext {
         Ok(())
     }
 
-    /// Returns the remaining time of the call, at most `limit`. Never zero, because a wait of zero would not
-    /// block.
-    pub(super) fn remaining(&self, limit: Duration) -> Duration {
+    fn remaining(&self, limit: Duration) -> Duration {
         let remaining = self.call.deadline.remaining().unwrap_or(limit);
         remaining
             .min(self.remaining_first_byte_timeout().unwrap_or(limit))
@@ -221,63 +239,15 @@ impl RequestContext {
             .max(Duration::from_millis(1))
     }
 
-    /// Runs `wait`, which blocks on `stream`. A cancel of the call ends the wait by shutting the stream down.
-    pub(super) fn with_cancel_hook<T>(&self, stream: &SharedStream, wait: impl FnOnce() -> T) -> Result<T> {
-        self.cancel_hook.attach(stream)?;
-        let result = wait();
-        self.cancel_hook.detach()?;
-        Ok(result)
-    }
-
-    pub(super) fn error(&self, kind: impl Into<ErrorKind>, text: &str) -> Error {
-        Error::new(kind, "network", format!("{}:{}: {text}", self.host, self.port))
-    }
-
-    /// Returns the error for a failed connection to [`Self::connect_target`].
-    pub(super) fn connect_error(&self, text: &str) -> Error {
+    fn connect_error(&self, text: &str) -> Error {
         match &self.proxy {
             Some(proxy) => Error::new(NetworkError::Connection, "network", format!("{proxy}: {text}")),
             None => self.error(NetworkError::Connection, text),
         }
     }
 
-    /// Returns the timeout error, which names the phase that the request reached.
-    fn timeout_error(&self) -> Error {
-        let (host, limit) = (&self.host, &self.call.timeout);
-        let (target_host, port) = self.connect_target();
-        let connected = match self.connected_after.get() {
-            Some(after) => format!("connected after {} ms", after.as_millis()),
-            None => "on a reused connection".to_owned(),
-        };
-        let text = match self.phase.get() {
-            RequestPhase::DnsQueued => format!(
-                "DNS lookup of {target_host} timed out after {limit} waiting for other pending lookups"
-            ),
-            RequestPhase::Dns => {
-                format!(
-                    "DNS lookup of {target_host} timed out after {limit}; check the DNS \
-                     configuration of this machine"
-                )
-            }
-            RequestPhase::Connect => {
-                format!("connecting to {target_host}:{port} timed out after {limit}; no reply was received")
-            }
-            RequestPhase::ProxyTunnel => format!(
-                "the proxy {target_host}:{port} did not establish a tunnel to {host} within {limit}; \
-                 {connected}"
-            ),
-            RequestPhase::TlsHandshake => {
-                format!("the TLS handshake with {host} did not complete within {limit}; {connected}")
-            }
-            RequestPhase::Http if self.received_bytes() == 0 => {
-                format!("no response from {host} within {limit}; {connected}, nothing received")
-            }
-            RequestPhase::Http => format!(
-                "incomplete response from {host} within {limit}; {connected}, {} bytes received",
-                self.received_bytes()
-            ),
-        };
-        self.call.timeout_error_with(&text)
+    fn resolve_error(&self, text: String) -> Error {
+        Error::new(NetworkError::Connection, "network", text)
     }
 }
 
@@ -288,48 +258,5 @@ impl Drop for ContextGuard {
     fn drop(&mut self) {
         let previous = self.0.take();
         CURRENT.with(|current| current.replace(previous));
-    }
-}
-
-/// Shuts down the stream that the call blocks on when the call is cancelled. The stream is attached only
-/// during a wait: it outlives the call in the pool, and a late cancel must not end another call's request.
-#[derive(Default)]
-struct CancelHook(Mutex<CancelHookState>);
-
-#[derive(Default)]
-struct CancelHookState {
-    cancelled: bool,
-    stream: Option<SharedStream>,
-}
-
-impl CancelHook {
-    fn lock(&self) -> MutexGuard<'_, CancelHookState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn attach(&self, stream: &SharedStream) -> Result<()> {
-        let mut state = self.lock();
-        if state.cancelled {
-            return Err(cancelled_error());
-        }
-        state.stream = Some(Arc::clone(stream));
-        Ok(())
-    }
-
-    fn detach(&self) -> Result<()> {
-        let mut state = self.lock();
-        state.stream = None;
-        if state.cancelled { Err(cancelled_error()) } else { Ok(()) }
-    }
-}
-
-impl Wake for CancelHook {
-    fn wake(&self) {
-        let mut state = self.lock();
-        state.cancelled = true;
-        if let Some(stream) = &state.stream {
-            // An error means that the connection is already closed.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
     }
 }

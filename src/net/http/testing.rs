@@ -14,7 +14,7 @@ use crate::base::clock::SystemClock;
 use crate::base::log::{Log, LogLevel, LogSink};
 use crate::base::url::EndpointUrl;
 use crate::key::KeyCache;
-use crate::net::http::dns::DnsResolver;
+use crate::net::socket::DnsResolver;
 use crate::net::tls::TransportConfig;
 
 /// The reaction of a test server to a request.

@@ -19,8 +19,9 @@ use crate::net::http::buffers::ZeroizingBuffers;
 use crate::net::http::error::wrap_error;
 use crate::net::http::proxy_tunnel;
 use crate::net::http::request::ConnectionReuse;
-use crate::net::http::request_context::{RequestContext, RequestPhase, SharedStream};
+use crate::net::http::request_context::RequestContext;
 use crate::net::http::tcp::{TcpConnector, TimedStream};
+use crate::net::socket::{self, ConnectionPhase, SharedSocket, SocketContext};
 use crate::net::tls::{HandshakeStage, TransportConfig};
 
 /// Sizes of the input buffer (for the response's head) and the output buffer (for the longest request line: a
@@ -67,12 +68,12 @@ impl Connector for TransportConnector {
 
 impl TransportConnector {
     /// Connects to the host of the request, through a tunnel if there is a proxy.
-    fn open_stream(&self, context: &RequestContext) -> Result<SharedStream, Error> {
+    fn open_stream(&self, context: &RequestContext) -> Result<SharedSocket, Error> {
         let stream = self.tcp_connector.connect(context)?;
         if let Some(proxy) = &context.proxy {
             proxy_tunnel::open_tunnel(proxy, &stream, context)?;
         }
-        context.set_phase(RequestPhase::Http);
+        context.set_phase(ConnectionPhase::Established);
         Ok(stream)
     }
 
@@ -82,7 +83,7 @@ impl TransportConnector {
         tcp_stream: &mut TimedStream,
         context: &RequestContext,
     ) -> Result<Box<TlsStream>, ureq::Error> {
-        context.set_phase(RequestPhase::TlsHandshake);
+        context.set_phase(ConnectionPhase::TlsHandshake);
         let name = ServerName::try_from(context.host.clone()).map_err(|_| {
             wrap_error(context.error(NetworkError::Tls, "the host name is not valid in a certificate"))
         })?;
@@ -91,9 +92,9 @@ impl TransportConnector {
             wrap_error(self.transport_config.tls_error(&error, &context.host, stage))
         })?;
         if let Err(error) = conn.complete_io(tcp_stream) {
-            return Err(self.handshake_error(error, handshake_stage(&conn), context));
+            return Err(self.handshake_error(error, HandshakeStage::from_handshake(&conn), context));
         }
-        context.set_phase(RequestPhase::Http);
+        context.set_phase(ConnectionPhase::Established);
         Ok(Box::new(TlsStream { conn, transport_config: self.transport_config.clone() }))
     }
 
@@ -115,14 +116,6 @@ impl TransportConnector {
         };
         let text = format!("the server closed the connection during the TLS handshake{hint}");
         wrap_error(context.error(NetworkError::Tls, &text))
-    }
-}
-
-/// Returns the stage of a handshake that is not complete.
-fn handshake_stage(conn: &ClientConnection) -> HandshakeStage {
-    match conn.negotiated_cipher_suite() {
-        None => HandshakeStage::ClientHello,
-        Some(_) => HandshakeStage::ServerHello,
     }
 }
 
@@ -252,7 +245,9 @@ impl Transport for HttpTransport {
         }
         let reusable =
             !RequestContext::current().is_ok_and(|context| context.reuse() == ConnectionReuse::Never);
-        idle && reusable && now.saturating_sub(self.idle_since) < IDLE_TIMEOUT && self.stream.is_idle()
+        idle && reusable
+            && now.saturating_sub(self.idle_since) < IDLE_TIMEOUT
+            && socket::is_idle(&self.stream.0)
     }
 
     fn is_tls(&self) -> bool {
@@ -286,7 +281,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         stream.set_nonblocking(true).unwrap();
-        let tcp_stream = TimedStream(Arc::new(ForkSafe::new(stream)));
+        let tcp_stream = TimedStream(Arc::new(ForkSafe::new(stream.into())));
         let clock = Arc::new(SystemClock);
         let mut transport = HttpTransport {
             stream: tcp_stream,

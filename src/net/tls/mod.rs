@@ -21,7 +21,8 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, OtherError, SupportedProtocolVersion, version,
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, OtherError, SupportedProtocolVersion,
+    version,
 };
 
 use self::verifier::{AcceptAnyServerCert, ConfiguredVerifier};
@@ -106,6 +107,17 @@ pub enum HandshakeStage {
     ClientHello,
     /// ServerHello, and possibly more. The server may have requested a client certificate.
     ServerHello,
+}
+
+impl HandshakeStage {
+    /// The stage of a handshake that is not complete.
+    #[must_use]
+    pub fn from_handshake(conn: &ClientConnection) -> Self {
+        match conn.negotiated_cipher_suite() {
+            None => Self::ClientHello,
+            Some(_) => Self::ServerHello,
+        }
+    }
 }
 
 impl TransportConfig {

@@ -6,20 +6,24 @@ use std::time::{Duration, Instant};
 
 use crate::base::error::Status;
 use crate::base::url::EndpointUrl;
-use crate::net::http::request_context::SharedStream;
 use crate::net::http::testing::*;
 use crate::net::http::*;
+use crate::net::socket::SharedSocket;
 
 fn local_address(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 /// Connects to a host that has these addresses.
-fn connect_to(addresses: &[SocketAddr], call: &CallContext) -> Result<SharedStream> {
+fn connect_to(addresses: &[SocketAddr], call: &CallContext) -> Result<SharedSocket> {
     let addresses = addresses.to_vec();
     let url = EndpointUrl::parse("https://login.example.com/").unwrap();
     let context = RequestContext::new(call.clone(), &post_request(&url), None).unwrap();
     TcpConnector(DnsResolver::new(Arc::new(move |_: &str, _| Ok(addresses.clone())))).connect(&context)
+}
+
+fn peer(socket: &SharedSocket) -> SocketAddr {
+    socket.peer_addr().unwrap().as_socket().unwrap()
 }
 
 fn start_listener() -> (TcpListener, SocketAddr) {
@@ -36,7 +40,7 @@ fn dead_addresses_cost_attempt_delay_each() {
     for call in [call_with_long_timeout(), CallContext::unbounded()] {
         let started = Instant::now();
         let stream = connect_to(&addresses, &call).unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), live);
+        assert_eq!(peer(&stream), live);
         // Expected are 0.5 s. If the addresses shared the time of the call, it would be 22 s.
         let elapsed = started.elapsed();
         assert!((Duration::from_millis(500)..Duration::from_secs(5)).contains(&elapsed), "{elapsed:?}");
@@ -50,7 +54,7 @@ fn short_deadline_shortens_attempt_delay() {
     let addresses: Vec<_> = dead.iter().map(|dead| local_address(dead.port())).chain([live]).collect();
     // Three times 250 ms would exceed the deadline.
     let stream = connect_to(&addresses, &call_with_timeout_ms(700)).unwrap();
-    assert_eq!(stream.peer_addr().unwrap(), live);
+    assert_eq!(peer(&stream), live);
 }
 
 #[test]
@@ -58,7 +62,7 @@ fn refused_address_is_followed_at_once() {
     let (_listener, live) = start_listener();
     let addresses: Vec<_> = (0..20).map(|_| local_address(unused_port())).chain([live]).collect();
     let stream = connect_to(&addresses, &call_with_timeout_ms(1_900)).unwrap();
-    assert_eq!(stream.peer_addr().unwrap(), live);
+    assert_eq!(peer(&stream), live);
 }
 
 #[test]
@@ -74,7 +78,7 @@ fn earlier_attempt_continues_and_may_win() {
             log_lines.recv_timeout(Duration::from_secs(20)).unwrap();
         }
         slow.start_accepting();
-        assert_eq!(connected.join().unwrap().unwrap().peer_addr().unwrap(), slow_address);
+        assert_eq!(peer(&connected.join().unwrap().unwrap()), slow_address);
     });
 }
 

@@ -525,6 +525,6 @@ fn tcp_user_timeout_is_ten_seconds() {
     let url = EndpointUrl::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let context = RequestContext::new(call_with_long_timeout(), &post_request(&url), None).unwrap();
     let stream = TcpConnector(DnsResolver::system()).connect(&context).unwrap();
-    let timeout = socket2::SockRef::from(&**stream).tcp_user_timeout().unwrap();
+    let timeout = stream.tcp_user_timeout().unwrap();
     assert_eq!(timeout, Some(Duration::from_secs(10)));
 }

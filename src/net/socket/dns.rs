@@ -9,8 +9,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
-use crate::base::error::{Error, NetworkError, Result};
-use crate::net::http::request_context::{CANCEL_POLL_INTERVAL, RequestContext, RequestPhase};
+use super::context::{CANCEL_POLL_INTERVAL, ConnectionPhase, SocketContext};
+use crate::base::error::{Error, Result};
 use crate::sys;
 use crate::sys::sync::Monitor;
 
@@ -18,11 +18,11 @@ const MAX_LOOKUPS: usize = 8;
 const MAX_LOOKUPS_PER_NAME: usize = 2;
 
 /// The lookup function; tests replace it.
-pub(super) type ResolveFn = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+pub type ResolveFn = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 /// The DNS lookups of a process.
 #[derive(Clone)]
-pub(super) struct DnsResolver {
+pub struct DnsResolver {
     resolve_fn: Arc<ResolveFn>,
     in_flight: Arc<Monitor<InFlightNames>>,
 }
@@ -48,39 +48,52 @@ impl Drop for LookupPermit {
 }
 
 impl DnsResolver {
-    pub(super) fn new(resolve_fn: Arc<ResolveFn>) -> Self {
+    /// A resolver that calls `resolve_fn`.
+    #[must_use]
+    pub fn new(resolve_fn: Arc<ResolveFn>) -> Self {
         Self { resolve_fn, in_flight: Arc::default() }
     }
 
     /// The operating system's resolver.
-    pub(super) fn system() -> Self {
+    #[must_use]
+    pub fn system() -> Self {
         Self::new(Arc::new(|host: &str, port: u16| Ok((host, port).to_socket_addrs()?.collect())))
     }
 
     /// Resolves `host` to at least one address, in the order in which to try them.
-    pub(super) fn resolve(&self, host: &str, port: u16, context: &RequestContext) -> Result<Vec<SocketAddr>> {
+    pub(super) fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+        context: &dyn SocketContext,
+    ) -> Result<Vec<SocketAddr>> {
         if let Some(addresses) = resolve_locally(host, port) {
             return Ok(addresses);
         }
         let mut addresses = self.resolve_on_thread(host, port, context)?;
         addresses.dedup();
         if addresses.is_empty() {
-            return Err(resolve_error(host, "the host has no address"));
+            return Err(resolve_error(host, "the host has no address", context));
         }
         Ok(interleave_families(addresses))
     }
 
-    fn acquire_permit(&self, host: &str, context: &RequestContext) -> Result<LookupPermit> {
-        context.set_phase(RequestPhase::DnsQueued);
+    fn acquire_permit(&self, host: &str, context: &dyn SocketContext) -> Result<LookupPermit> {
+        context.set_phase(ConnectionPhase::DnsQueued);
         let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         wait_for(&self.in_flight, context, |in_flight| {
             has_free_permit(in_flight, &name).then(|| in_flight.push(name.clone()))
         })?;
-        context.set_phase(RequestPhase::Dns);
+        context.set_phase(ConnectionPhase::Dns);
         Ok(LookupPermit { in_flight: Arc::clone(&self.in_flight), name })
     }
 
-    fn resolve_on_thread(&self, host: &str, port: u16, context: &RequestContext) -> Result<Vec<SocketAddr>> {
+    fn resolve_on_thread(
+        &self,
+        host: &str,
+        port: u16,
+        context: &dyn SocketContext,
+    ) -> Result<Vec<SocketAddr>> {
         let permit = self.acquire_permit(host, context)?;
         let result = Arc::<Monitor<_>>::default();
         let (resolve_fn, name, thread_result) =
@@ -97,14 +110,14 @@ impl DnsResolver {
             Ok(_) => wait_for(&result, context, Option::take)?,
             Err(error) => Err(error),
         };
-        found.map_err(|error| resolve_error(host, &error.to_string()))
+        found.map_err(|error| resolve_error(host, &error.to_string(), context))
     }
 }
 
 /// Waits until `try_take` returns a value. Fails at the call's deadline or when it is cancelled.
 fn wait_for<T, R>(
     monitor: &Monitor<T>,
-    context: &RequestContext,
+    context: &dyn SocketContext,
     mut try_take: impl FnMut(&mut T) -> Option<R>,
 ) -> Result<R> {
     let mut value = monitor.lock();
@@ -154,14 +167,10 @@ fn interleave_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     interleaved
 }
 
-fn resolve_error(host: &str, reason: &str) -> Error {
-    Error::new(
-        NetworkError::Connection,
-        "network",
-        format!(
-            "cannot resolve {host}: {reason}; check the host name and the DNS configuration of this machine"
-        ),
-    )
+fn resolve_error(host: &str, reason: &str, context: &dyn SocketContext) -> Error {
+    context.resolve_error(format!(
+        "cannot resolve {host}: {reason}; check the host name and the DNS configuration of this machine"
+    ))
 }
 
 #[cfg(test)]
