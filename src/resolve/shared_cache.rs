@@ -120,8 +120,12 @@ impl OptionResolver<'_> {
         let trust_store = self.configured_path(OptionId::TokenCacheTrustStore);
         match &mut redis.tls {
             Some(tls) => {
-                *tls =
-                    TransportConfig { trust_store, proxy: ProxyConfig::Direct, ..TransportConfig::default() };
+                *tls = TransportConfig {
+                    option_prefix: "TokenCache",
+                    trust_store,
+                    proxy: ProxyConfig::Direct,
+                    ..TransportConfig::default()
+                };
             }
             None if trust_store.is_some() => {
                 self.add_warning(OptionId::TokenCacheTrustStore, "is ignored: TokenCache is not rediss://");

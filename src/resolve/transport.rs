@@ -34,6 +34,7 @@ impl OptionResolver<'_> {
             self.check_restriction(OptionId::ValidateServerCertificate, "is 0", Restriction::InsecureTls);
         }
         TransportConfig {
+            option_prefix: "",
             trust_store: self.configured_path(OptionId::TrustStore),
             validate_certificate: validate,
             trust_store_password: self.secret(OptionId::TrustStorePassword),

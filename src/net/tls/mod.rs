@@ -40,6 +40,8 @@ pub use crate::base::file::FileVersion;
 /// TLS and proxy settings of a connection. Connections are reused only between equal configurations.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TransportConfig {
+    /// The prefix of the names of options in messages: the server of TokenCache has a trust store of its own.
+    pub option_prefix: &'static str,
     /// TrustStore: a file of CA certificates that replaces the operating system's store.
     pub trust_store: Option<ConfiguredPath>,
     /// TrustStorePassword.
@@ -59,6 +61,7 @@ pub struct TransportConfig {
 impl Default for TransportConfig {
     fn default() -> Self {
         Self {
+            option_prefix: "",
             trust_store: None,
             trust_store_password: None,
             validate_certificate: true,
@@ -126,9 +129,11 @@ impl TransportConfig {
     /// # Errors
     /// If a file cannot be read.
     pub fn file_versions(&self) -> Result<Vec<FileVersion>> {
-        let store = self
-            .effective_trust_store()
-            .map(|store| FileVersion::read(store).map_err(|error| trust_store_read_error(store, &error)));
+        let read = |store| {
+            FileVersion::read(store)
+                .map_err(|error| trust_store_read_error(&self.trust_store_option(), store, &error))
+        };
+        let store = self.effective_trust_store().map(read);
         let key_files = self.client_key_source.iter().flat_map(KeySource::files);
         store.into_iter().chain(key_files.map(key_store_version)).collect()
     }
@@ -164,7 +169,7 @@ impl TransportConfig {
         let provider = provider::fork_safe_provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&self.tls_versions.protocol_versions())
-            .map_err(|error| config_error(&error))?;
+            .map_err(|error| self.config_error(&error))?;
         // rustls calls every custom verifier "dangerous".
         let builder = builder.dangerous().with_custom_certificate_verifier(self.build_verifier(provider)?);
         let config = match &self.client_key_source {
@@ -181,23 +186,25 @@ impl TransportConfig {
             return Ok(Arc::new(AcceptAnyServerCert(provider)));
         }
         let mut trusted = Vec::new();
+        let option = self.trust_store_option();
         let inner: Arc<dyn ServerCertVerifier> = match &self.trust_store {
             Some(store) => {
-                let found = read_trust_store(store, self.trust_store_password.as_ref())?;
+                let found = read_trust_store(&option, store, self.trust_store_password.as_ref())?;
                 trusted = found.certificates;
                 WebPkiServerVerifier::builder_with_provider(Arc::new(found.roots), provider)
                     .build()
-                    .map_err(|error| trust_store_error(store, &format!("cannot be used: {error}")))?
+                    .map_err(|error| trust_store_error(&option, store, &format!("cannot be used: {error}")))?
             }
             None if trust_store::needs_system_ca_files() => {
                 let roots = Arc::new(trust_store::read_system_ca_files()?);
                 let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
                 verifier
-                    .map_err(|error| config_error(&rustls::Error::General(error.to_string())))
+                    .map_err(|error| self.config_error(&rustls::Error::General(error.to_string())))
                     .map(|inner| inner as _)?
             }
             None => Arc::new(
-                rustls_platform_verifier::Verifier::new(provider).map_err(|error| config_error(&error))?,
+                rustls_platform_verifier::Verifier::new(provider)
+                    .map_err(|error| self.config_error(&error))?,
             ),
         };
         let expected_name = self.host_name_in_certificate.clone();
@@ -237,7 +244,7 @@ impl TransportConfig {
         let offered = self.tls_versions.describe();
         let alert_name = error_text::alert_name(alert);
         match (alert, stage) {
-            (Alert::ProtocolVersion, _) => format!(
+            (Alert::ProtocolVersion, _) if self.option_prefix.is_empty() => format!(
                 "{refused}: it supports no offered TLS version (offered: {offered}); check \
                  CryptoProtocolVersion"
             ),
@@ -273,6 +280,9 @@ impl TransportConfig {
         );
         match self.client_key_source.iter().flat_map(KeySource::files).next() {
             _ if !is_certificate_alert => String::new(),
+            _ if !self.option_prefix.is_empty() => {
+                "; if it requires a client certificate, configure it not to".to_owned()
+            }
             Some(store) => format!("; it may have rejected the client certificate of KeyStore {store}"),
             None if alert == Alert::CertificateRequired => {
                 "; it requires a client certificate; set KeyStore".to_owned()
@@ -292,10 +302,9 @@ impl TransportConfig {
             Cert::UnknownIssuer => format!(
                 "the certificate of {host} has an unknown issuer; add the CA certificate to {}{}",
                 self.describe_trust_store(),
-                if self.trust_store.is_none() {
-                    ", or set TrustStore to a file that contains it"
-                } else {
-                    ""
+                match &self.trust_store {
+                    None => format!(", or set {} to a file that contains it", self.trust_store_option()),
+                    Some(_) => String::new(),
                 }
             ),
             Cert::BadSignature => format!(
@@ -329,8 +338,8 @@ impl TransportConfig {
                 "the certificate of {host} is a CA certificate (possibly self-signed){}, or install a server \
                  certificate signed by that CA",
                 match &self.trust_store {
-                    Some(store) => format!(" and not itself in TrustStore {store}; add it there"),
-                    None => "; set TrustStore to a file that contains it".to_owned(),
+                    Some(_) => format!(" and not itself in {}; add it there", self.describe_trust_store()),
+                    None => format!("; set {} to a file that contains it", self.trust_store_option()),
                 }
             ),
             _ => format!(
@@ -341,9 +350,22 @@ impl TransportConfig {
         }
     }
 
+    fn config_error(&self, error: &rustls::Error) -> Error {
+        let text = format!(
+            "cannot set up TLS: {}; {} can be set to a file of CA certificates instead",
+            error_text::error_text(error),
+            self.trust_store_option()
+        );
+        Error::new(NetworkError::Tls, "tls", text)
+    }
+
+    fn trust_store_option(&self) -> String {
+        format!("{}TrustStore", self.option_prefix)
+    }
+
     fn describe_trust_store(&self) -> String {
         match &self.trust_store {
-            Some(store) => format!("TrustStore {store}"),
+            Some(store) => format!("{} {store}", self.trust_store_option()),
             None => "the operating system's store".to_owned(),
         }
     }
@@ -379,17 +401,6 @@ fn describe_presented_names(presented: &[String]) -> String {
         let _ = write!(text, " and {more} more");
     }
     text
-}
-
-fn config_error(error: &rustls::Error) -> Error {
-    Error::new(
-        NetworkError::Tls,
-        "tls",
-        format!(
-            "cannot set up TLS: {}; TrustStore can be set to a file of CA certificates instead",
-            error_text::error_text(error)
-        ),
-    )
 }
 
 /// Formats a time as `2031-05-09 14:03 UTC`.

@@ -14,15 +14,15 @@ use crate::base::secret::Secret;
 use crate::key::{self, KeyOrigin, KeySource, StorePurpose, TrustedCertificates};
 use crate::sys;
 
-/// Returns an error about the file `store`.
-pub(super) fn trust_store_error(store: &ConfiguredPath, text: &str) -> Error {
-    Error::new(KeyError::Store, "tls", format!("TrustStore {store} {text}")).with_option("TrustStore")
+/// Returns an error about the file `store` of `option`.
+pub(super) fn trust_store_error(option: &str, store: &ConfiguredPath, text: &str) -> Error {
+    Error::new(KeyError::Store, "tls", format!("{option} {store} {text}")).with_option(option.to_owned())
 }
 
 /// Like [`trust_store_error`], for a file that cannot be read.
-pub(super) fn trust_store_read_error(store: &ConfiguredPath, error: &ReadError) -> Error {
-    let text = format!("TrustStore {store} {error}");
-    Error::new(error.kind_or(KeyError::Store), "tls", text).with_option("TrustStore")
+pub(super) fn trust_store_read_error(option: &str, store: &ConfiguredPath, error: &ReadError) -> Error {
+    let text = format!("{option} {store} {error}");
+    Error::new(error.kind_or(KeyError::Store), "tls", text).with_option(option.to_owned())
 }
 
 /// The certificates of a trust store.
@@ -33,25 +33,30 @@ pub(super) struct TrustStore {
     pub(super) certificates: Vec<CertificateDer<'static>>,
 }
 
-/// Reads the certificates in the file `store`.
-pub(super) fn read_trust_store(store: &ConfiguredPath, password: Option<&Secret>) -> Result<TrustStore> {
-    let (content, _) = store.read().map_err(|error| trust_store_read_error(store, &error))?;
+/// Reads the certificates in the file `store` of `option`.
+pub(super) fn read_trust_store(
+    option: &str,
+    store: &ConfiguredPath,
+    password: Option<&Secret>,
+) -> Result<TrustStore> {
+    let (content, _) = store.read().map_err(|error| trust_store_read_error(option, store, &error))?;
     let found = key::read_trusted_certificates(&trust_key_source(store, password), content);
     let certificates: Vec<_> = match found {
         TrustedCertificates::Found(found) => found?.into_iter().map(CertificateDer::from).collect(),
         TrustedCertificates::Pem(content) => {
-            parse_pem_certificates(&content).map_err(|text| trust_store_error(store, &text))?
+            parse_pem_certificates(&content).map_err(|text| trust_store_error(option, store, &text))?
         }
     };
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates.iter().cloned());
     match (certificates.len(), added) {
         (0, _) => Err(trust_store_error(
+            option,
             store,
             "contains no trusted certificate; use a PEM file (-----BEGIN CERTIFICATE-----), or a JKS or \
              PKCS#12 store with trusted certificates",
         )),
-        (_, 0) => Err(trust_store_error(store, "contains only malformed certificates")),
+        (_, 0) => Err(trust_store_error(option, store, "contains only malformed certificates")),
         _ => Ok(TrustStore { roots, certificates }),
     }
 }
@@ -79,7 +84,7 @@ pub(super) fn read_system_ca_files() -> Result<RootCertStore> {
 
 fn read_first_ca_file(paths: &[&str]) -> Result<RootCertStore> {
     let stores = paths.iter().map(|path| ConfiguredPath::new((*path).to_owned()));
-    let found = stores.map(|store| read_trust_store(&store, None)).find_map(Result::ok);
+    let found = stores.map(|store| read_trust_store("TrustStore", &store, None)).find_map(Result::ok);
     found.map(|found| found.roots).ok_or_else(|| {
         let text = format!(
             "no CA certificates found in {}; set TrustStore to a file of CA certificates",
@@ -236,7 +241,7 @@ mod tests {
             format!("# Root One\n{}\nsubject=/CN=two\n{}", generate_ca_pem(), generate_ca_pem()),
         )
         .unwrap();
-        assert_eq!(read_trust_store(&configured_path(&path), None).unwrap().roots.len(), 2);
+        assert_eq!(read_trust_store("TrustStore", &configured_path(&path), None).unwrap().roots.len(), 2);
     }
 
     #[cfg(unix)]
