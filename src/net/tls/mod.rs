@@ -281,7 +281,7 @@ impl TransportConfig {
         match self.client_key_source.iter().flat_map(KeySource::files).next() {
             _ if !is_certificate_alert => String::new(),
             _ if !self.option_prefix.is_empty() => {
-                "; if it requires a client certificate, configure it not to".to_owned()
+                "; if it requires a client certificate, configure it not to (tls-auth-clients no)".to_owned()
             }
             Some(store) => format!("; it may have rejected the client certificate of KeyStore {store}"),
             None if alert == Alert::CertificateRequired => {
