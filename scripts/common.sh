@@ -11,7 +11,8 @@ ZIG_VENV=$ROOT/target/zig-venv
 TOOLS=$ROOT/target/tools
 HYDRA=2.3.0
 ODPI=github.com/godror/godror@v0.40.4
-# The suite of Debian with the headers of libpq 18 and libmongoc 2.
+VALKEY_SERVER=$TOOLS/valkey/server
+# The suite of Debian with the headers of libpq 18 and libmongoc 2, and Valkey.
 NEWER_SUITE=forky
 KEYCLOAK=26.7.3
 KEYCLOAK_HOME=$TOOLS/keycloak-$KEYCLOAK

@@ -22,6 +22,7 @@ part_of() {
         bindings/go/*) echo go ;;
         tests/isolated/network.rs::*) echo network ;;
         tests/isolated/pkcs11.rs::*) echo pkcs11 ;;
+        tests/isolated/redis.rs::*) echo redis ;;
         *) echo rust ;;
     esac
 }

@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 valgrind strace binutils wheel zig cargo-deny miri mutants recipes)
+ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis valgrind strace binutils wheel zig cargo-deny miri mutants recipes)
 MORE=(bench hydra keycloak)
 MISSING=()
 UPDATED=
@@ -72,6 +72,34 @@ part_pkcs11() {
     need pkcs11-tool opensc
     need p11tool gnutls-bin
     need nginx nginx
+}
+
+# Redis with its command line, and Valkey.
+part_redis() {
+    need redis-server redis-server
+    need redis-cli redis-tools
+    part_openssl
+    valkey
+}
+
+# Valkey of NEWER_SUITE, with the libraries of that suite, which may be newer than those of this system.
+valkey() {
+    ! has "$VALKEY_SERVER" || return 0
+    local place=$TOOLS/valkey loader
+    if may_apt; then
+        echo "downloading Valkey of $NEWER_SUITE"
+        if download_newer "$place" valkey-tools libc6 libatomic1 libjemalloc2 liblzf1 libssl3t64 libsystemd0 libstdc++6 libgcc-s1 zlib1g \
+            libzstd1 >/dev/null 2>&1; then
+            loader=$(find "$place" -name 'ld-linux-*.so.*' | head -n 1)
+            # The tools and the server are one program, which looks at its name.
+            ln -sf valkey-check-rdb "$place/usr/bin/valkey-server"
+            printf '#!/bin/sh\nexec %s --library-path %s %s "$@"\n' "$loader" "$(dirname "$loader")" "$place/usr/bin/valkey-server" \
+                >"$VALKEY_SERVER"
+            chmod +x "$VALKEY_SERVER"
+            "$VALKEY_SERVER" --version >/dev/null 2>&1 || rm -f "$VALKEY_SERVER"
+        fi
+    fi
+    has "$VALKEY_SERVER" || MISSING+=("Valkey in $VALKEY_SERVER (package valkey-tools of Debian $NEWER_SUITE)")
 }
 
 # A browser and its driver, for the pages that a user sees.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, model, miri, mutants, symbols, c, packages, python, go, recipes, samples, interop, browser, network, pkcs11, pages; `all`,
+# test.sh [PART...]: rust, model, miri, mutants, symbols, c, packages, python, go, recipes, samples, interop, browser, network, pkcs11, redis, pages; `all`,
 # or no part: all of these in this order. The parts keycloak and hydra run only by name (`make interop`, .ci/run), because their servers are
 # large.
 #
@@ -9,7 +9,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust model miri mutants symbols c packages python go recipes samples interop browser network pkcs11 pages)
+ALL=(rust model miri mutants symbols c packages python go recipes samples interop browser network pkcs11 redis pages)
 MORE=(keycloak hydra)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
@@ -65,6 +65,9 @@ run_pytest() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v "$@"; }
 run_browser() { cargo build --quiet --example consent_page && node tests/interop/browser/run.mjs; }
 run_network() { cargo test --no-fail-fast --test network; }
 run_pkcs11() { cargo test --no-fail-fast --test pkcs11; }
+run_redis() {
+    cargo test --no-fail-fast --test redis && AUTHGRANT_REDIS_SERVER=$VALKEY_SERVER cargo test --no-fail-fast --test redis
+}
 run_pages() { scripts/pages.sh "$RAN"; }
 run_go() {
     cd bindings/go && export CGO_ENABLED=1 PKG_CONFIG_PATH=$LIBRARY/pkgconfig
@@ -91,6 +94,7 @@ needs() {
         browser) echo build browser ;;
         network) echo build java openssl network ;;
         pkcs11) echo build openssl pkcs11 ;;
+        redis) echo build redis ;;
     esac
 }
 
@@ -105,7 +109,7 @@ build() {
 # The numbers of passed and failed tests in the log of a part.
 count() {
     case $1 in
-        rust | model | network | pkcs11) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
+        rust | model | network | pkcs11 | redis) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
         c | packages | browser | pages | mutants) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         python | recipes | samples | interop | keycloak | hydra) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
@@ -117,7 +121,7 @@ count() {
 # The names of the passed tests in the log of a part, in the form of docs/feature_matrix.tsv.
 names() {
     case $1 in
-        rust | model | network | pkcs11) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
+        rust | model | network | pkcs11 | redis) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
         python | recipes | samples | interop | keycloak | hydra) sed -nE 's/^((tests|bindings)\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
         go) sed -n 's/^--- PASS: \([^ ]*\).*/\1/p' "$LOG" | while read -r test; do
             grep -lE "^func $test\(" bindings/go/*_test.go | sed "s/$/::$test/"
@@ -147,7 +151,7 @@ part() {
         REPORT+=("$name: NOT RUN: $missing")
         return
     fi
-    if { [[ $name =~ ^(rust|model|miri|mutants|network|pkcs11|pages)$ ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
+    if { [[ $name =~ ^(rust|model|miri|mutants|network|pkcs11|redis|pages)$ ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
         read -r here wrong < <(count "$name")
         # A part that passes counts at least once, even if it reports no tests.
         [ $((here + wrong)) -gt 0 ] || here=1
