@@ -22,8 +22,10 @@ use authgrant::token_store::{
 };
 use tempfile::TempDir;
 
-/// The commands of docs/token-sharing.md, but those for replicas.
-const COMMANDS: [&str; 9] = ["get", "set", "del", "pttl", "getrange", "watch", "unwatch", "multi", "exec"];
+/// The commands of docs/token-sharing.md, but those that are not always needed.
+const COMMANDS: [&str; 12] = [
+    "get", "set", "del", "pttl", "pexpire", "getrange", "watch", "unwatch", "multi", "exec", "xadd", "xread",
+];
 
 /// A server process with a private directory and a Unix domain socket in it.
 struct Server {
@@ -187,6 +189,10 @@ impl Store {
         self.inner().release(&name(), &owner, &call())
     }
 
+    fn wait_for_change(&self, generation: u64) -> Result<(), Error> {
+        self.inner().wait_for_change(&name(), generation, Duration::ZERO, &call())
+    }
+
     /// Writes the generation after `generation`.
     fn put(&self, owner: Owner, generation: u64, edit: impl FnOnce(&mut Put<'_>)) -> Result<bool, Error> {
         let (name, value) = (name(), value(generation + 1));
@@ -220,7 +226,7 @@ impl Store {
         assert!(!self.lease(FIRST)?, "only its owner ends a lease");
         self.release(SECOND)?;
         assert_eq!(self.get()?, Some(generation + 2));
-        Ok(())
+        self.wait_for_change(generation)
     }
 }
 
@@ -279,6 +285,7 @@ fn values_and_leases_are_kept() {
 
 #[test]
 fn operations_send_few_commands() {
+    const WRITE: &str = "del=1 exec=1 get=1 getrange=1 multi=1 pexpire=1 set=1 watch=1 xadd=1";
     let server = Server::start("");
     let store = server.store();
     server.take_command_counts();
@@ -287,13 +294,44 @@ fn operations_send_few_commands() {
     store.lease(FIRST).unwrap();
     assert_eq!(server.take_command_counts(), "set=1");
     store.put(FIRST, 0, |_| {}).unwrap();
-    assert_eq!(server.take_command_counts(), "exec=1 get=1 getrange=1 multi=1 set=1 watch=1");
+    assert_eq!(server.take_command_counts(), WRITE);
     store.get().unwrap();
     assert_eq!(server.take_command_counts(), "get=1 pttl=1");
     store.put(FIRST, 1, |put| put.releases_lease = true).unwrap();
-    assert_eq!(server.take_command_counts(), "del=1 exec=1 get=1 getrange=1 multi=1 set=1 watch=1");
+    assert_eq!(server.take_command_counts(), WRITE);
     store.release(FIRST).unwrap();
     assert_eq!(server.take_command_counts(), "get=1 unwatch=1 watch=1");
+}
+
+#[test]
+fn write_ends_wait_for_change() {
+    let server = Server::start("");
+    let (store, waiting) = (server.store(), server.store());
+    assert!(store.lease(FIRST).unwrap());
+    for generation in 0..5 {
+        let ended = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                waiting.wait_for_change(generation).unwrap();
+                Instant::now()
+            });
+            let is_blocked = || server.cli(&["info", "clients"]).contains("blocked_clients:1\r\n");
+            while !waiter.is_finished() && !is_blocked() {}
+            let written = Instant::now();
+            assert!(store.put(FIRST, generation, |_| {}).unwrap());
+            waiter.join().unwrap().saturating_duration_since(written)
+        });
+        assert!(ended < Duration::from_millis(250), "{ended:?}");
+        // Who read the older generation does not wait. A generation that the store has lost is waited for.
+        let started = Instant::now();
+        waiting.wait_for_change(generation).unwrap();
+        assert!(started.elapsed() < Duration::from_millis(250), "{:?}", started.elapsed());
+    }
+    waiting.wait_for_change(9).unwrap();
+    let key = format!("authgrant:{{{}}}", name().as_str());
+    assert_eq!(server.cli(&["del", &key]).trim(), "1");
+    assert!(store.put(FIRST, 0, |_| {}).unwrap(), "generations begin again");
+    let lifetime: i64 = server.cli(&["pttl", &format!("{key}:changes")]).trim().parse().unwrap();
+    assert!((1..=60_000).contains(&lifetime), "{lifetime}");
 }
 
 #[test]
@@ -476,7 +514,7 @@ fn unix_socket_database_and_prefix_separate_entries() {
         let key = format!("{prefix}{{{}}}", name().as_str());
         assert_eq!(server.cli(&["-n", database, "exists", &key]).trim(), "1", "{url}");
     }
-    assert_eq!(server.cli(&["dbsize"]).trim(), "2");
+    assert_eq!(server.cli(&["dbsize"]).trim(), "4", "for each prefix a value and its stream");
 }
 
 #[test]
@@ -559,7 +597,9 @@ fn cluster_node_is_an_error() {
     assert_error(server.store().get(), (Status::Network, "TokenCache"), "Redis Cluster");
     let key = format!("authgrant:{{{}}}", name().as_str());
     let slot = |key: &str| server.cli(&["cluster", "keyslot", key]);
-    assert_eq!(slot(&key), slot(&format!("{key}:lease")), "a cluster keeps them together");
+    for other in ["lease", "changes"] {
+        assert_eq!(slot(&key), slot(&format!("{key}:{other}")), "a cluster keeps them together");
+    }
 }
 
 /// Forks at the first message about a connection.

@@ -54,9 +54,14 @@ impl<'a> StoreContext<'a> {
         let (phase, limit) = (self.phase.get(), &self.call.timeout);
         let text = match (&self.location.address, phase) {
             (_, ConnectionPhase::Established) => format!("{} did not reply within {limit}", self.address()),
-            (RedisAddress::Tcp(host, port), _) => phase
-                .connect_timeout_text((host, *port), limit)
-                .unwrap_or_else(|| format!("the TLS handshake with {host} did not complete within {limit}; check that the port uses TLS")),
+            (RedisAddress::Tcp(host, port), _) => {
+                phase.connect_timeout_text((host, *port), limit).unwrap_or_else(|| {
+                    format!(
+                        "the TLS handshake with {host} did not complete within {limit}; check that the port \
+                         uses TLS"
+                    )
+                })
+            }
             (RedisAddress::Unix(_), _) => {
                 format!("{} did not accept the connection within {limit}", self.address())
             }

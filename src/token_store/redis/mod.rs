@@ -1,9 +1,10 @@
 //! A Redis server, or one with its protocol, such as Valkey. Commands of Redis 6.2 suffice.
 //!
-//! An entry has two keys, for its value and for its lease. Their names have the entry's name in braces, so that
-//! both are in one slot of a cluster. A write is a transaction on both keys (WATCH), not a script, because that
-//! needs no further right. The commands are GET, SET, DEL, PTTL, GETRANGE, WATCH, UNWATCH, MULTI and EXEC, and
-//! AUTH and SELECT if they are configured; for values that are costly to lose also ROLE and WAIT.
+//! An entry has three keys: its value, its lease, and a stream with the generation of the last write, on which
+//! waiting processes block (XREAD). Their names have the entry's name in braces, so that all are in one slot of a
+//! cluster. A write is a transaction (WATCH), not a script, because that needs no further right.
+//!
+//! docs/token-sharing.md lists the commands of each operation and the rights that they need.
 
 mod connection;
 mod context;
@@ -36,6 +37,12 @@ use crate::net::tls::FileVersion;
 
 /// The maximum time for which a write waits for a replica.
 const MAX_REPLICA_WAIT: Duration = Duration::from_millis(100);
+
+/// The maximum time for which a call waits for a change without looking whether the lease has ended.
+const MAX_CHANGE_WAIT: Duration = Duration::from_millis(400);
+
+/// The lifetime of the stream of an entry in milliseconds. Who waits has read the entry shortly before.
+const CHANGES_TTL_MILLIS: &[u8] = b"60000";
 
 /// The longest lifetime that is sent; the server rejects those that exceed its clock.
 const MAX_TTL: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -141,7 +148,11 @@ impl RedisStore {
 
     fn keys(&self, name: &EntryName) -> EntryKeys {
         let entry = format!("{}{{{}}}", self.location.prefix, name.as_str());
-        EntryKeys { lease: format!("{entry}:lease").into_bytes(), entry: entry.into_bytes() }
+        EntryKeys {
+            lease: format!("{entry}:lease").into_bytes(),
+            changes: format!("{entry}:changes").into_bytes(),
+            entry: entry.into_bytes(),
+        }
     }
 }
 
@@ -149,6 +160,7 @@ impl RedisStore {
 struct EntryKeys {
     entry: Vec<u8>,
     lease: Vec<u8>,
+    changes: Vec<u8>,
 }
 
 /// The value of a lease's key.
@@ -159,6 +171,17 @@ fn owner_text(owner: &Owner) -> Vec<u8> {
 /// A lifetime as the argument of PX.
 fn milliseconds(ttl: Duration) -> Vec<u8> {
     ttl.min(MAX_TTL).as_millis().max(1).to_string().into_bytes()
+}
+
+/// The identifier of a generation in the stream of an entry.
+fn change_id(generation: u64) -> Vec<u8> {
+    format!("{generation}-0").into_bytes()
+}
+
+/// The time for which the server may block: at most `limit`, and so that its reply arrives in time.
+fn part_of_remaining(context: &StoreContext<'_>, limit: Duration) -> Duration {
+    let remaining = context.remaining(Duration::MAX);
+    remaining.checked_div(5).unwrap_or_default().saturating_mul(4).min(limit)
 }
 
 fn unexpected_reply(command: &str, context: &StoreContext<'_>) -> Failure {
@@ -208,9 +231,8 @@ fn replica_count(connection: &mut Connection, context: &StoreContext<'_>) -> Out
     if !has_replicas {
         return Ok(None);
     }
-    // The reply, too, needs time.
-    let limit = context.remaining(MAX_REPLICA_WAIT.saturating_mul(2)).checked_div(2).unwrap_or_default();
-    let [count] = connection.exchange([("WAIT", &[b"1", &milliseconds(limit)])], context)?;
+    let limit = milliseconds(part_of_remaining(context, MAX_REPLICA_WAIT));
+    let [count] = connection.exchange([("WAIT", &[b"1", &limit])], context)?;
     match count {
         Reply::Integer(count) => Ok(Some(count)),
         _ => Err(unexpected_reply("WAIT", context)),
@@ -258,7 +280,8 @@ impl TokenStore for RedisStore {
     }
 
     fn put(&self, put: &Put<'_>, call: &CallContext) -> Result<bool> {
-        let EntryKeys { entry, lease } = self.keys(put.name);
+        let EntryKeys { entry, lease, changes } = self.keys(put.name);
+        let id = change_id(generation(put.value).unwrap_or(1).max(1));
         let (owner, ttl) = (owner_text(put.owner), milliseconds(put.ttl));
         let last = VALUE_HEADER_LEN.saturating_sub(1).to_string();
         self.run(call, |connection, context, _| {
@@ -278,15 +301,20 @@ impl TokenStore for RedisStore {
                 return Ok(false);
             }
             let set: Command<'_> = ("SET", &[&entry, put.value, b"PX", &ttl]);
-            let is_written = if put.releases_lease {
-                let delete: Command<'_> = ("DEL", &[&lease]);
-                let [_, _, _, result] =
-                    connection.exchange([("MULTI", &[]), set, delete, ("EXEC", &[])], context)?;
-                is_executed::<2>(&result, context)?
-            } else {
-                let [_, _, result] = connection.exchange([("MULTI", &[]), set, ("EXEC", &[])], context)?;
-                is_executed::<1>(&result, context)?
-            };
+            // The stream begins again, because its numbers must grow and generations may begin again.
+            let deleted: &[&[u8]] = if put.releases_lease { &[&changes, &lease] } else { &[&changes] };
+            let [_, _, _, _, _, result] = connection.exchange(
+                [
+                    ("MULTI", &[]),
+                    set,
+                    ("DEL", deleted),
+                    ("XADD", &[&changes, &id, b"g", b""]),
+                    ("PEXPIRE", &[&changes, CHANGES_TTL_MILLIS]),
+                    ("EXEC", &[]),
+                ],
+                context,
+            )?;
+            let is_written = is_executed::<4>(&result, context)?;
             if is_written && put.is_durable {
                 wait_for_replica(connection, context);
             }
@@ -306,6 +334,24 @@ impl TokenStore for RedisStore {
                 connection.exchange([("UNWATCH", &[])], context)?;
             }
             Ok(())
+        })
+    }
+
+    fn wait_for_change(
+        &self,
+        name: &EntryName,
+        generation: u64,
+        _: Duration,
+        call: &CallContext,
+    ) -> Result<()> {
+        let (EntryKeys { changes, .. }, id) = (self.keys(name), change_id(generation));
+        self.run(call, |connection, context, _| {
+            let limit = milliseconds(part_of_remaining(context, MAX_CHANGE_WAIT));
+            let read: Command<'_> = ("XREAD", &[b"COUNT", b"1", b"BLOCK", &limit, b"STREAMS", &changes, &id]);
+            match connection.exchange([read], context)? {
+                [Reply::Array(_) | Reply::Null] => Ok(()),
+                _ => Err(unexpected_reply("XREAD", context)),
+            }
         })
     }
 

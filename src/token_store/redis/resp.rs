@@ -16,8 +16,8 @@ pub(super) type Command<'a> = (&'static str, &'a [&'a [u8]]);
 /// The maximum length of the replies to commands that are sent together.
 pub(super) const MAX_REPLIES_LEN: usize = 1 << 20;
 
-/// The maximum nesting of a reply: that of ROLE has three levels of arrays.
-const MAX_DEPTH: u32 = 3;
+/// The maximum nesting of a reply: that of XREAD has five levels of arrays.
+const MAX_DEPTH: u32 = 5;
 
 /// The maximum length of the header of an array.
 const MAX_ARRAY_HEADER_LEN: usize = 24;
@@ -92,8 +92,12 @@ mod tests {
     fn commands_are_arrays_of_bulk_strings() {
         let encoded =
             encode_commands(&[("GET", &[b"k"]), ("SET", &[b"", b"\r\n\0"]), ("EXEC", &[])]).unwrap();
-        let expected = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*3\r\n$3\r\nSET\r\n$0\r\n\r\n$3\r\n\r\n\0\r\n*1\r\n$4\r\nEXEC\r\n";
-        assert_eq!(encoded.as_slice(), expected);
+        let expected = [
+            "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n",
+            "*3\r\n$3\r\nSET\r\n$0\r\n\r\n$3\r\n\r\n\0\r\n",
+            "*1\r\n$4\r\nEXEC\r\n",
+        ];
+        assert_eq!(encoded.as_slice(), expected.concat().as_bytes());
     }
 
     #[test]
@@ -130,7 +134,7 @@ mod tests {
             "*-2\r\n",
             "*x\r\n",
             "*00000000000000000000000000000000",
-            "*1\r\n*1\r\n*1\r\n*0\r\n",
+            "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*0\r\n",
             "%0\r\n",
         ] {
             assert_eq!(decode_reply(text.as_bytes()), Err(MalformedReply), "{text:?}");

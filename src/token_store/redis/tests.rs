@@ -254,15 +254,16 @@ fn lease_is_acquired_unless_another_holds_it() {
 
 /// A server of an entry: `lease` and `entry` are the replies to GET and GETRANGE, `exec` and `role` those to
 /// EXEC and ROLE.
-fn start_entry_server(lease: Vec<u8>, entry: Vec<u8>, exec: &'static str, role: &'static str) -> FakeServer {
+fn start_entry_server(lease: Vec<u8>, entry: Vec<u8>, exec: &str, role: &'static str) -> FakeServer {
+    let exec = exec.to_owned();
     FakeServer::start(move |_, command| match command.split(' ').next().unwrap() {
         "" => send(""),
         "GET" => Action::Send(lease.clone()),
         "GETRANGE" => Action::Send(entry.clone()),
-        "EXEC" => send(exec),
+        "EXEC" => send(&exec),
         "ROLE" => send(role),
         "WAIT" => send(":1\r\n"),
-        "SET" | "DEL" => send("+QUEUED\r\n"),
+        "SET" | "DEL" | "XADD" | "PEXPIRE" => send("+QUEUED\r\n"),
         _ => send(OK),
     })
 }
@@ -286,6 +287,12 @@ fn put_with(store: &RedisStore, value: &[u8], edit: impl FnOnce(&mut Put<'_>)) -
     store.put(&put, &long_call())
 }
 
+/// The reply to EXEC of a write.
+const WRITTEN: &str = "*4\r\n+OK\r\n:1\r\n$3\r\n1-0\r\n:1\r\n";
+
+/// The command that tells waiting processes of the first generation.
+const ADDED: &str = "XADD K:changes 1-0 g ";
+
 #[test]
 fn put_writes_under_lease_and_generation_alone() {
     let own = || bulk_string(owner_hex().as_bytes());
@@ -303,11 +310,13 @@ fn put_writes_under_lease_and_generation_alone() {
         (bulk_string("cd".repeat(16).as_bytes()), empty(), 0, false),
         (NIL.into(), empty(), 0, false),
     ] {
-        let server = start_entry_server(lease, entry, "*1\r\n+OK\r\n", "");
+        let server = start_entry_server(lease, entry, WRITTEN, "");
         let result = put(&server, b"v", |put| put.expected_generation = expected_generation).unwrap();
         assert_eq!(result, is_written);
         let mut expected = vec!["WATCH K:lease K", "GET K:lease", "GETRANGE K 0 8"];
-        expected.extend(if is_written { vec!["MULTI", "SET K v PX 60000", "EXEC"] } else { vec!["UNWATCH"] });
+        let written =
+            ["MULTI", "SET K v PX 60000", "DEL K:changes", ADDED, "PEXPIRE K:changes 60000", "EXEC"];
+        expected.extend(if is_written { written.to_vec() } else { vec!["UNWATCH"] });
         assert_eq!(server.take_commands(), expected);
     }
 }
@@ -315,13 +324,14 @@ fn put_writes_under_lease_and_generation_alone() {
 #[test]
 fn put_releases_lease_in_same_transaction() {
     let own = bulk_string(owner_hex().as_bytes());
-    for (exec, is_written) in [("*2\r\n+OK\r\n:1\r\n", true), ("*-1\r\n", false)] {
+    for (exec, is_written) in [(WRITTEN, true), ("*-1\r\n", false)] {
         let server = start_entry_server(own.clone(), bulk_string(b""), exec, "");
         assert_eq!(put(&server, b"v", |put| put.releases_lease = true).unwrap(), is_written);
         let commands = server.take_commands();
-        assert_eq!(commands[3..], ["MULTI", "SET K v PX 60000", "DEL K:lease", "EXEC"]);
+        assert_eq!(commands[3..6], ["MULTI", "SET K v PX 60000", "DEL K:changes K:lease"]);
     }
-    for exec in ["*1\r\n+OK\r\n", "*2\r\n+OK\r\n-ERR x\r\n", "-EXECABORT x\r\n", "+OK\r\n"] {
+    let failed = WRITTEN.replace(":1", "-ERR x");
+    for exec in ["*1\r\n+OK\r\n", &failed, "-EXECABORT x\r\n", "+OK\r\n"] {
         let server = start_entry_server(own.clone(), bulk_string(b""), exec, "");
         assert!(put(&server, b"v", |put| put.releases_lease = true).is_err(), "{exec:?}");
     }
@@ -330,19 +340,20 @@ fn put_releases_lease_in_same_transaction() {
 #[test]
 fn durable_put_waits_for_replica_if_there_is_one() {
     let own = bulk_string(owner_hex().as_bytes());
+    let exec = WRITTEN;
     let replica = "*3\r\n$6\r\nmaster\r\n:9\r\n*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n6380\r\n$1\r\n9\r\n";
     for (role, waits) in [
         (replica, true),
         ("*3\r\n$6\r\nmaster\r\n:9\r\n*0\r\n", false),
         ("-NOPERM no permissions\r\n", false),
     ] {
-        let server = start_entry_server(own.clone(), bulk_string(b""), "*1\r\n+OK\r\n", role);
+        let server = start_entry_server(own.clone(), bulk_string(b""), exec, role);
         let store = server.store();
         for is_first in [true, false] {
             assert!(put_with(&store, b"v", |put| put.is_durable = true).unwrap(), "{role:?}");
             let mut expected = if is_first { vec!["ROLE"] } else { Vec::new() };
             expected.extend(waits.then_some("WAIT 1 100"));
-            assert_eq!(server.take_commands()[6..], expected, "{role:?}");
+            assert_eq!(server.take_commands()[9..], expected, "{role:?}");
         }
     }
 }
@@ -354,13 +365,34 @@ fn failed_wait_for_replica_keeps_written_value() {
         "" => send(""),
         "GET" => Action::Send(own.clone()),
         "GETRANGE" => send("$0\r\n\r\n"),
-        "EXEC" => send("*1\r\n+OK\r\n"),
+        "EXEC" => send(WRITTEN),
         "ROLE" => Action::Close(b"*3\r\n".to_vec()),
         _ => send(OK),
     });
     let store = server.store();
     assert!(put_with(&store, b"v", |put| put.is_durable = true).unwrap());
     assert_eq!(store.pool.len(), 0, "the connection is not used again");
+}
+
+#[test]
+fn wait_for_change_blocks_until_generation_differs() {
+    let changed = "*1\r\n*2\r\n$1\r\nK\r\n*1\r\n*2\r\n$3\r\n8-0\r\n*2\r\n$1\r\ng\r\n$0\r\n\r\n";
+    for (reply, call, limit) in [(changed, long_call(), "400"), ("*-1\r\n", CallContext::unbounded(), "400")]
+    {
+        let server = FakeServer::with_reply(reply);
+        let store = server.store();
+        store.wait_for_change(&name(), 7, Duration::ZERO, &call).unwrap();
+        assert_eq!(server.take_commands(), [format!("XREAD COUNT 1 BLOCK {limit} STREAMS K:changes 7-0")]);
+        assert_eq!(store.pool.len(), 1);
+    }
+    let server = FakeServer::with_reply("*-1\r\n");
+    server.store().wait_for_change(&name(), 7, Duration::ZERO, &call_with_timeout_ms(400)).unwrap();
+    let commands = server.take_commands();
+    let limit: u32 = commands[0].split(' ').nth(4).unwrap().parse().unwrap();
+    assert!((1..=320).contains(&limit), "the reply must arrive before the deadline: {commands:?}");
+    assert!(
+        FakeServer::with_reply(OK).store().wait_for_change(&name(), 7, Duration::ZERO, &long_call()).is_err()
+    );
 }
 
 #[test]
