@@ -475,6 +475,23 @@ fn error_before_first_command_is_reported() {
 }
 
 #[test]
+fn error_before_failed_send_is_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("redis.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let store = RedisStore::new(location(&format!("unix://{}", path.display())));
+    let call = long_call();
+    let context = StoreContext::new(&call, &store.location).unwrap();
+    let mut connection = store.connect(&context).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    server.write_all(b"-ERR max number of clients reached\r\n").unwrap();
+    drop(server);
+    let error = connection.exchange([("EXEC", &[])], &context).unwrap_err().error;
+    assert!(error.message().contains("max number of clients"), "{error}");
+    assert!(connection.is_broken());
+}
+
+#[test]
 fn bytes_that_are_no_reply_are_rejected() {
     let nested = "*1\r\n".repeat(1 << 18);
     for garbage in [
