@@ -443,8 +443,10 @@ fn error_replies_name_cause_and_option() {
         ("", "TokenCache", "replied with an error"),
     ] {
         let server = FakeServer::with_reply(format!("-{reply}\r\n"));
-        let store = server.store();
-        let error = store.get(&name(), &long_call()).unwrap_err();
+        let (store, call) = (server.store(), long_call());
+        let context = StoreContext::new(&call, &store.location).unwrap();
+        [(); 2].map(|()| store.pool.put(store.connect(&context).unwrap()));
+        let error = store.get(&name(), &call).unwrap_err();
         assert!(error.message().contains(text), "{reply}: {error}");
         assert!(error.message().starts_with(&format!("[authgrant][token cache] 127.0.0.1:{} ", server.port)));
         assert_eq!(error.option(), Some(option), "{reply}: {error}");
@@ -662,11 +664,12 @@ fn lost_reply_to_exec_is_an_error() {
         "GET" => Action::Send(own.clone()),
         "GETRANGE" => send("$0\r\n\r\n"),
         "EXEC" => Action::Close(Vec::new()),
+        "PTTL" => send(":1\r\n"),
         "SET" => send("+QUEUED\r\n"),
         _ => send(OK),
     });
     let store = server.store();
-    store.lease(&name(), &OWNER, Duration::from_secs(1), &long_call()).unwrap_err();
+    store.get(&name(), &long_call()).unwrap().unwrap();
     let error = put_with(&store, b"v", |_| {}).unwrap_err();
     assert_eq!(error.status(), Status::Network, "{error}");
     let commands = server.take_commands();
