@@ -143,6 +143,7 @@ impl Connection {
     ) -> std::result::Result<Vec<Reply>, Failure> {
         let encoded = resp::encode_commands(commands)?;
         let sent = self.send(&encoded, context);
+        self.is_broken |= sent.is_err();
         match sent {
             Err(error) if !is_connection_error(&error) => return Err(self.failure(error, context)),
             _ => {}
