@@ -445,7 +445,9 @@ fn error_replies_name_cause_and_option() {
         let server = FakeServer::with_reply(format!("-{reply}\r\n"));
         let (store, call) = (server.store(), long_call());
         let context = StoreContext::new(&call, &store.location).unwrap();
-        [(); 2].map(|()| store.pool.put(store.connect(&context).unwrap()));
+        for _ in 0..2 {
+            store.pool.put(store.connect(&context).unwrap());
+        }
         let error = store.get(&name(), &call).unwrap_err();
         assert!(error.message().contains(text), "{reply}: {error}");
         assert!(error.message().starts_with(&format!("[authgrant][token cache] 127.0.0.1:{} ", server.port)));
