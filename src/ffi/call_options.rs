@@ -1,7 +1,6 @@
 //! `authgrant_call_options`: read by its size, because callers may have been built with another version of it.
 
-use std::mem::{MaybeUninit, offset_of};
-use std::ptr;
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use crate::base::call::{CancelToken, SharedCancelToken};
 use crate::base::error::{ArgumentError, Error, Result};
 use crate::connection::CallOptions;
 use crate::ffi::panic::invalid_length_error;
+use crate::ffi::sized_struct;
 use crate::ffi::status::{AUTHGRANT_NO_NETWORK, AUTHGRANT_NO_PROMPT};
 
 /// Per-call options for authgrant_get_token_with(). Zero-initialize, then set `size`.
@@ -36,9 +36,6 @@ const KNOWN_CALL_OPTIONS_SIZE: usize = size_of::<RawCallOptions>();
 /// The flags of this version.
 const KNOWN_FLAGS: u32 = AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK;
 
-/// Limit for the size of options, so that an uninitialized size is an error.
-const MAX_CALL_OPTIONS_SIZE: usize = 4096;
-
 /// Whether the options are valid and do not restrict a read of the last token.
 pub(super) fn can_use_fast_path(options: *const RawCallOptions) -> bool {
     // SAFETY: the header requires NULL or options, which begin with their size.
@@ -58,25 +55,10 @@ pub(super) fn can_use_fast_path(options: *const RawCallOptions) -> bool {
     !has_cancel_token && timeout_ms >= 0 && min_validity_s == 0 && flags & !KNOWN_FLAGS == 0
 }
 
-/// Copies the options of a caller that may know fewer members, which are then zero, or more, which must be
-/// zero. `size` is their first member.
+/// Copies the options of a caller that was built with any version of them. `size` is their first member.
 pub(super) fn copy(options: *const RawCallOptions, size: usize) -> Result<RawCallOptions> {
-    if !matches!(size, FIRST_CALL_OPTIONS_SIZE | KNOWN_CALL_OPTIONS_SIZE..=MAX_CALL_OPTIONS_SIZE) {
-        return Err(invalid_length_error("options->size"));
-    }
-    let bytes = options.cast::<u8>();
-    // SAFETY: the header requires that the options have `size` bytes, which are zero beyond the members that
-    // the caller sets.
-    if (KNOWN_CALL_OPTIONS_SIZE..size).any(|offset| unsafe { bytes.add(offset).read() } != 0) {
-        let text = "options has a non-zero member that this version of the library does not know";
-        return Err(Error::new(ArgumentError::Invalid, "argument", text));
-    }
-    let mut copy = MaybeUninit::<RawCallOptions>::zeroed();
-    // SAFETY: as above; all members may be zero.
-    unsafe {
-        ptr::copy_nonoverlapping(bytes, copy.as_mut_ptr().cast(), KNOWN_CALL_OPTIONS_SIZE.min(size));
-        Ok(copy.assume_init())
-    }
+    // SAFETY: the header requires that the options have `size` bytes. All members may be zero.
+    unsafe { sized_struct::copy("options", options, size, FIRST_CALL_OPTIONS_SIZE) }
 }
 
 /// Checks the values. `cancel` is the call of `options.cancel_token`.
@@ -113,7 +95,7 @@ mod tests {
     fn call_options_fields_are_independent() {
         let parse = |timeout_ms, min_validity_s, flags| {
             let size = size_of::<RawCallOptions>();
-            let cancel_token = ptr::null_mut();
+            let cancel_token = std::ptr::null_mut();
             let options = RawCallOptions { size, timeout_ms, min_validity_s, flags, cancel_token };
             let options = super::parse(&options, None).unwrap();
             (options.timeout, options.min_remaining, options.no_network)

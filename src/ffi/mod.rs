@@ -14,6 +14,7 @@
 #[macro_use]
 mod panic;
 mod panic_location;
+mod sized_struct;
 
 pub mod authorize;
 pub mod call_options;
