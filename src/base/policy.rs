@@ -136,6 +136,12 @@ impl Policy {
         CURRENT.freeze();
     }
 
+    /// Whether a connection has been opened.
+    #[must_use]
+    pub fn is_frozen() -> bool {
+        CURRENT.is_frozen()
+    }
+
     /// Whether the policy grants `permission`.
     #[must_use]
     pub fn allows(self, permission: Permission) -> bool {

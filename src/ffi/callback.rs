@@ -31,7 +31,8 @@ pub(crate) fn is_any_callback_running() -> bool {
     THREADS_IN_CALLBACKS.load(Ordering::Relaxed) != 0
 }
 
-fn run_callback(callback: impl FnOnce()) {
+/// Runs a callback; this thread is inside it until it returns.
+pub(super) fn run_callback(callback: impl FnOnce()) {
     THREADS_IN_CALLBACKS.fetch_add(1, Ordering::Relaxed);
     let previous = IN_CALLBACK.replace(true);
     callback();

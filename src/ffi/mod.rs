@@ -29,3 +29,4 @@ pub mod signer;
 pub mod status;
 pub mod text;
 pub mod token;
+pub mod token_store;

@@ -526,7 +526,8 @@ static void check_completed_strings(void) {
 
 /* Called after connections were opened: restrictions can be added, but not removed. */
 static void check_policy(void) {
-    FAILS(authgrant_set_policy(4, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_policy(8, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_policy(AUTHGRANT_ALLOW_TOKEN_CACHE, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_policy(0, 128, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_policy(AUTHGRANT_ALLOW_SECRET_REFERENCES | AUTHGRANT_ALLOW_PKCS11_MODULE_PATH, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
     WORKS(authgrant_set_policy(0, AUTHGRANT_FORBID_INSECURE_TLS, &error));
@@ -539,6 +540,47 @@ static void check_policy(void) {
     FAILS(authgrant_allow_directory(NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_allow_directory("\xc3\x28", &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_allow_directory("", NULL) == AUTHGRANT_INVALID_ARGUMENT);
+}
+
+static int32_t no_get(const char *name, uint8_t *buffer, size_t capacity, size_t *length, int64_t *ttl_ms, void *context) {
+    (void)name, (void)buffer, (void)capacity, (void)length, (void)ttl_ms, (void)context;
+    return 1;
+}
+
+static int32_t no_lease(const char *name, const uint8_t *owner, int64_t ttl_ms, int32_t *taken, void *context) {
+    (void)name, (void)owner, (void)ttl_ms, (void)taken, (void)context;
+    return 1;
+}
+
+static int32_t no_put(const char *name, const uint8_t *owner, uint64_t expected_generation, uint64_t generation, const uint8_t *value,
+                      size_t length, int64_t ttl_ms, int32_t *written, void *context) {
+    (void)name, (void)owner, (void)expected_generation, (void)generation, (void)value, (void)length, (void)ttl_ms, (void)written, (void)context;
+    return 1;
+}
+
+static int32_t no_release(const char *name, const uint8_t *owner, void *context) {
+    (void)name, (void)owner, (void)context;
+    return 1;
+}
+
+/* A connection was opened, so every store is rejected. tests/cpp/token_store.cpp sets one. */
+static void check_token_store(void) {
+    struct {
+        authgrant_token_store known;
+        size_t unknown;
+    } newer;
+    authgrant_token_store store = {sizeof store, NULL, no_get, no_lease, no_put, no_release}, empty = {0};
+
+    FAILS(authgrant_set_token_store(&store, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_token_store(NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_token_store(&empty, &error), AUTHGRANT_INVALID_ARGUMENT);
+    empty.size = sizeof empty;
+    FAILS(authgrant_set_token_store(&empty, &error), AUTHGRANT_INVALID_ARGUMENT);
+    newer.known = store;
+    newer.known.size = sizeof newer;
+    newer.unknown = 1;
+    FAILS(authgrant_set_token_store(&newer.known, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_set_token_store(NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 }
 
 static void check_cancel_tokens(void) {
@@ -672,6 +714,7 @@ int main(int argc, char **argv) {
     check_validate_string();
     check_stats();
     authgrant_clear_caches();
+    check_token_store();
     check_policy();
     return checks_done("every_export");
 }

@@ -9,6 +9,7 @@ int main(void) {
     authgrant_cancel_token *cancel_token = 0;
     authgrant_error *error = 0;
     authgrant_call_options options = {0};
+    authgrant_token_store store = {0};
     authgrant_log_fn log = 0;
     authgrant_open_url_fn open_url = 0;
     authgrant_refresh_token_fn refresh_token = 0;
@@ -20,8 +21,10 @@ int main(void) {
     options.size = sizeof options;
     options.flags = AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK;
     options.cancel_token = cancel_token;
+    store.size = sizeof store;
     return connection == 0 && token == 0 && headers == 0 && error == 0 && log == 0 && open_url == 0 &&
-                   refresh_token == 0 && sign == 0 && options.cancel_token == 0 && sizeof status == 4 && number[0] == 24
+                   refresh_token == 0 && sign == 0 && store.get == 0 && store.lease == 0 && store.put == 0 &&
+                   store.release == 0 && options.cancel_token == 0 && sizeof status == 4 && number[0] == 24
                ? (int)status
                : 1;
 }

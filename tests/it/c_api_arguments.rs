@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use crate::support::c_api::{
     CancelToken, Connection, Failure, LogLines, Token, c_str_to_string, call_options, collect_failures,
-    failing_signer, get_token, open, poisoned_ptr, take_error_chain,
+    failing_signer, failing_token_store, get_token, open, poisoned_ptr, take_error_chain,
 };
 use crate::support::stores;
 use authgrant::connection::Connection as Handle;
@@ -26,6 +26,7 @@ use authgrant::ffi::signer::authgrant_set_signer;
 use authgrant::ffi::status::*;
 use authgrant::ffi::text::*;
 use authgrant::ffi::token::*;
+use authgrant::ffi::token_store::{RawTokenStore, authgrant_set_token_store};
 use authgrant::options::table::TABLE;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -137,6 +138,19 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     ("algorithm", |good, error| {
         authgrant_set_signer(good.connection.handle(), null(), Some(failing_signer), null_mut(), error)
     }),
+    ("store", |_, error| authgrant_set_token_store(null(), error)),
+    ("store->get", |_, error| {
+        authgrant_set_token_store(&RawTokenStore { get: None, ..failing_token_store() }, error)
+    }),
+    ("store->lease", |_, error| {
+        authgrant_set_token_store(&RawTokenStore { lease: None, ..failing_token_store() }, error)
+    }),
+    ("store->put", |_, error| {
+        authgrant_set_token_store(&RawTokenStore { put: None, ..failing_token_store() }, error)
+    }),
+    ("store->release", |_, error| {
+        authgrant_set_token_store(&RawTokenStore { release: None, ..failing_token_store() }, error)
+    }),
     ("connection", |good, error| authgrant_completed_string(null_mut(), 0, &raw mut good.text, error)),
     ("text", |good, error| authgrant_completed_string(good.connection.handle(), 0, null_mut(), error)),
     ("value", |good, error| authgrant_quote_value(null(), &raw mut good.text, error)),
@@ -224,6 +238,16 @@ const INVALID_LENGTHS: &[RejectedCall] = &[
     }),
     ("options->size", |good, error| {
         get_token_with_options(good, RawCallOptions { size: 4097, ..call_options(0, 0, 0) }, error)
+    }),
+    ("store->size", |_, error| {
+        authgrant_set_token_store(&RawTokenStore { size: 0, ..failing_token_store() }, error)
+    }),
+    ("store->size", |_, error| {
+        let size = size_of::<RawTokenStore>() - 1;
+        authgrant_set_token_store(&RawTokenStore { size, ..failing_token_store() }, error)
+    }),
+    ("store->size", |_, error| {
+        authgrant_set_token_store(&RawTokenStore { size: 4097, ..failing_token_store() }, error)
     }),
     ("options->timeout_ms", |good, error| get_token_with_options(good, call_options(-1, 0, 0), error)),
     ("options->min_validity_s", |good, error| get_token_with_options(good, call_options(0, -1, 0), error)),
@@ -694,7 +718,7 @@ struct CallbackContext {
 }
 
 /// Every function that returns a status, called with valid arguments.
-const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 23] = [
+const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 24] = [
     |good, error| authgrant_open(c"".as_ptr(), &raw mut good.handle, error),
     |good, error| open_wide(good, -1, 4, error),
     |good, error| authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), c"a".as_ptr(), error),
@@ -720,6 +744,7 @@ const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 23] = [
     |good, error| authgrant_get_stats(&raw mut good.text, error),
     |_, error| authgrant_set_policy(0, 0, error),
     |_, error| authgrant_allow_directory(c"/".as_ptr(), error),
+    |_, error| authgrant_set_token_store(&failing_token_store(), error),
 ];
 
 extern "C" fn call_every_function(_: i32, _: *const c_char, context: *mut c_void) {

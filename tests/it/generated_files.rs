@@ -114,6 +114,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
             "authgrant_cancel_token_free",
         ],
     ),
+    ("token stores", "experimental", &["authgrant_set_token_store"]),
     (
         "strings",
         "stable",

@@ -14,6 +14,7 @@ use authgrant::ffi::error as errors;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::report as reports;
 use authgrant::ffi::signer::authgrant_set_signer;
+use authgrant::ffi::token_store::RawTokenStore;
 use authgrant::ffi::{authorize, cancel_token, headers, text as texts, token};
 use authgrant::options::Environment;
 use authgrant::token::TokenHandle as TokenObject;
@@ -227,6 +228,51 @@ pub extern "C" fn failing_signer(
     _: *mut c_void,
 ) -> i32 {
     1
+}
+
+extern "C" fn failing_get(
+    _: *const c_char,
+    _: *mut u8,
+    _: usize,
+    _: *mut usize,
+    _: *mut i64,
+    _: *mut c_void,
+) -> i32 {
+    1
+}
+
+extern "C" fn failing_lease(_: *const c_char, _: *const u8, _: i64, _: *mut i32, _: *mut c_void) -> i32 {
+    1
+}
+
+extern "C" fn failing_put(
+    _: *const c_char,
+    _: *const u8,
+    _: u64,
+    _: u64,
+    _: *const u8,
+    _: usize,
+    _: i64,
+    _: *mut i32,
+    _: *mut c_void,
+) -> i32 {
+    1
+}
+
+extern "C" fn failing_release(_: *const c_char, _: *const u8, _: *mut c_void) -> i32 {
+    1
+}
+
+/// A token store whose functions fail.
+pub fn failing_token_store() -> RawTokenStore {
+    RawTokenStore {
+        size: size_of::<RawTokenStore>(),
+        context: null_mut(),
+        get: Some(failing_get),
+        lease: Some(failing_lease),
+        put: Some(failing_put),
+        release: Some(failing_release),
+    }
 }
 
 impl Connection {

@@ -57,3 +57,19 @@ pub fn minimal_string(server: &MockServer, extra: &str) -> String {
         server.url("/oauth/token"),
     )
 }
+
+/// Runs `body` in a new process: this test program is started again for the test `name`.
+pub fn run_in_fresh_process(name: &str, body: impl FnOnce()) {
+    const SUBPROCESS_ENV: &str = "AUTHGRANT_TEST_ALONE";
+    if std::env::var_os(SUBPROCESS_ENV).is_some() {
+        return body();
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(SUBPROCESS_ENV, "1")
+        .output()
+        .unwrap();
+    let to_text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (to_text(&output.stdout), to_text(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{out}{err}");
+}
