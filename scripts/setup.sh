@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis valgrind strace binutils wheel zig cargo-deny miri mutants recipes)
+ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis valgrind strace sqlite binutils wheel zig cargo-deny miri mutants recipes)
 MORE=(bench hydra keycloak)
 MISSING=()
 UPDATED=
@@ -55,6 +55,7 @@ part_go() {
     ! has go || (cd bindings/go && go list -m >/dev/null 2>&1) || MISSING+=("go 1.21 or newer")
 }
 part_valgrind() { need valgrind valgrind; }
+part_sqlite() { need_header sqlite3.h libsqlite3-dev; }
 
 # Records the system calls of a write, for the tests of power loss.
 part_strace() { need strace strace; }

@@ -70,6 +70,10 @@ for name in token consent; do
     try "the example $name compiles with sanitizers" cc -std=c99 "${strict[@]}" -g -fsanitize=address,undefined \
         "examples-c/$name.c" -o "$out/$name.san" "${link[@]}"
 done
+store=(tests/c/sqlite_store.c examples-c/token_store_sqlite/sqlite_store.c)
+try "sqlite_store compiles" cc -std=gnu11 "${strict[@]}" -g "${store[@]}" -o "$out/sqlite_store" "${link[@]}" -lsqlite3
+try "sqlite_store compiles with sanitizers" cc -std=gnu11 "${strict[@]}" -g -fsanitize=address,undefined \
+    -fno-sanitize-recover=all "${store[@]}" -o "$out/sqlite_store.san" "${link[@]}" -lsqlite3
 
 make_key_store "$SCRATCH/jwtcert"
 start_server mock_server "$TARGET/debug/mock_server" --https \
@@ -105,6 +109,7 @@ run fork_first "$text"
 # These tokens are signed without the network, so many children can run; `make soak` runs 50,000.
 run fork_stress "AuthenticationMethod=JWT;ClaimsIssuer=me;JWTCertStore=$KEY_STORE;JWTCertPassword=secret" "${AUTHGRANT_FORKS:-600}"
 run token "$text"
+run sqlite_store "$SCRATCH/store.db"
 
 # Consent: a mock server with the rules of DocuSign, where tests/c/user.sh acts as the user.
 start_server docusign "$TARGET/debug/mock_server" --http --audience 127.0.0.1 \
