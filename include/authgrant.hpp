@@ -24,6 +24,7 @@
 
 #include "authgrant.h"
 
+#include <array>
 #include <cassert>
 #include <chrono>
 #include <cstddef>
@@ -95,6 +96,7 @@ enum class allow : std::uint32_t {
     none = 0,
     secret_references = AUTHGRANT_ALLOW_SECRET_REFERENCES,
     pkcs11_module_path = AUTHGRANT_ALLOW_PKCS11_MODULE_PATH,
+    token_cache = AUTHGRANT_ALLOW_TOKEN_CACHE,
 };
 
 /// Restrictions of set_policy().
@@ -1014,6 +1016,111 @@ inline result<void> try_allow_directory(std::string_view path) noexcept {
     return detail::run([&](auto failed) { return authgrant_allow_directory(text.c_str(), failed); });
 }
 inline void allow_directory(std::string_view path) { try_allow_directory(path).value(); }
+
+/// A store of the application, in which processes share tokens, for set_token_store(). It has entries and leases, both by
+/// name; authgrant_token_store documents what each function must guarantee. Times are by the clock of the store.
+///
+/// The functions are called by threads that request tokens, possibly by several at once, and must return within
+/// TokenCacheTimeout by themselves. An exception means that the store failed.
+class token_store {
+public:
+    using milliseconds = std::chrono::milliseconds;
+    /// The random identity of a lease.
+    using owner_id = std::array<std::uint8_t, 16>;
+    /// A value with the time until it expires.
+    struct entry {
+        std::vector<std::uint8_t> value;
+        milliseconds ttl;
+    };
+    /// What put() writes, and when. `value` is valid during the call only.
+    struct update {
+        std::uint64_t expected_generation;
+        std::uint64_t generation;
+        const std::uint8_t *value;
+        std::size_t length;
+        milliseconds ttl;
+    };
+
+    token_store() = default;
+    token_store(const token_store &) = delete;
+    token_store &operator=(const token_store &) = delete;
+    virtual ~token_store() = default;
+
+    /// Nothing if there is no entry or it has expired.
+    virtual std::optional<entry> get(std::string_view name) = 0;
+    /// Acquires a lease that ends after `ttl`, in one atomic step; false if another owner holds it.
+    virtual bool lease(std::string_view name, const owner_id &owner, milliseconds ttl) = 0;
+    /// Writes an entry, in one transaction: only if `owner` holds the lease and the entry has the expected generation, where no
+    /// entry and an expired one have generation 0. Returns whether it wrote.
+    virtual bool put(std::string_view name, const owner_id &owner, const update &change) = 0;
+    /// Ends a lease if `owner` holds it.
+    virtual void release(std::string_view name, const owner_id &owner) = 0;
+};
+
+namespace detail {
+
+/// Runs a function of a store. Returns -1 if it throws.
+template <typename Function>
+std::int32_t call_store(void *context, Function function) noexcept {
+    try {
+        function(*static_cast<token_store *>(context));
+        return 0;
+    } catch (...) {
+        return -1;
+    }
+}
+
+inline token_store::owner_id owner_id(const std::uint8_t *bytes) noexcept {
+    token_store::owner_id owner{};
+    std::memcpy(owner.data(), bytes, owner.size());
+    return owner;
+}
+
+/// The functions of a store for C.
+inline authgrant_token_store store_functions(token_store *store) noexcept {
+    authgrant_token_store functions{};
+    functions.size = sizeof functions;
+    functions.context = store;
+    functions.get = [](const char *name, std::uint8_t *buffer, std::size_t capacity, std::size_t *length, std::int64_t *ttl_ms,
+                       void *context) {
+        return call_store(context, [&](token_store &called) {
+            const std::optional<token_store::entry> found = called.get(name);
+            if (!found || found->value.empty()) return;
+            if (found->value.size() <= capacity) std::memcpy(buffer, found->value.data(), found->value.size());
+            *length = found->value.size();
+            *ttl_ms = found->ttl.count();
+        });
+    };
+    functions.lease = [](const char *name, const std::uint8_t *owner, std::int64_t ttl_ms, std::int32_t *taken, void *context) {
+        return call_store(context, [&](token_store &called) {
+            *taken = called.lease(name, owner_id(owner), token_store::milliseconds(ttl_ms)) ? 1 : 0;
+        });
+    };
+    functions.put = [](const char *name, const std::uint8_t *owner, std::uint64_t expected_generation, std::uint64_t generation,
+                       const std::uint8_t *value, std::size_t length, std::int64_t ttl_ms, std::int32_t *written, void *context) {
+        return call_store(context, [&](token_store &called) {
+            const token_store::update change{expected_generation, generation, value, length, token_store::milliseconds(ttl_ms)};
+            *written = called.put(name, owner_id(owner), change) ? 1 : 0;
+        });
+    };
+    functions.release = [](const char *name, const std::uint8_t *owner, void *context) {
+        return call_store(context, [&](token_store &called) { called.release(name, owner_id(owner)); });
+    };
+    return functions;
+}
+
+} // namespace detail
+
+/// Sets the store in which connections with TokenCache=application: share tokens with other processes; once, before the first
+/// connection is opened. The library uses it until the process ends, so it is never destroyed, unless the call fails.
+inline result<void> try_set_token_store(std::unique_ptr<token_store> store) noexcept {
+    if (store == nullptr) return failure(status_code::invalid_argument, "[authgrant][c++] the token store is NULL");
+    const authgrant_token_store functions = detail::store_functions(store.get());
+    auto outcome = detail::run([&](auto failed) { return authgrant_set_token_store(&functions, failed); });
+    if (outcome) static_cast<void>(store.release());
+    return outcome;
+}
+inline void set_token_store(std::unique_ptr<token_store> store) { try_set_token_store(std::move(store)).value(); }
 
 /// Clears the caches of the process.
 inline void clear_caches() noexcept { authgrant_clear_caches(); }

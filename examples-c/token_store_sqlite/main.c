@@ -1,7 +1,7 @@
 /* Usage: token_store_sqlite DATABASE. Gets an access token that all processes with the same database share.
  *
  * The connection string is in AUTHGRANT_CONNECTION_STRING, because ps shows arguments. The key of the entries is derived from the
- * credential if that is a private key or a secret of 32 random bytes; otherwise set TokenCacheSecret (docs/options.md). */
+ * credential if that is a private key or a secret of 32 random bytes; otherwise it needs TokenCacheSecret (docs/token-sharing.md). */
 #include "sqlite_store.h"
 
 #include <sqlite3.h>
@@ -15,9 +15,13 @@ static void print_errors(const char *kind, const authgrant_error *error) {
     }
 }
 
-/* Opens the connection with the store. The option is not in the connection string, which is not allowed to name a store. */
-static authgrant_status open_shared(const char *text, authgrant_connection **connection, authgrant_error **error) {
-    authgrant_status status = authgrant_open(text, connection, error);
+/* Sets the store and opens a connection that uses it. The policy accepts TokenCacheSecret and other options of the store in the string,
+   which is that of the user of this program. */
+static authgrant_status open_shared(const authgrant_token_store *store, const char *text, authgrant_connection **connection,
+                                    authgrant_error **error) {
+    authgrant_status status = authgrant_set_policy(AUTHGRANT_ALLOW_TOKEN_CACHE, 0, error);
+    if (status == AUTHGRANT_OK) status = authgrant_set_token_store(store, error);
+    if (status == AUTHGRANT_OK) status = authgrant_open(text, connection, error);
     if (status == AUTHGRANT_OK) status = authgrant_set_option(*connection, "TokenCache", "application:", error);
     return status;
 }
@@ -38,9 +42,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s: %s\n", argv[1], sqlite3_errstr(result));
         return 1;
     }
-    /* Before the first connection is opened. */
-    authgrant_status status = authgrant_set_token_store(&store, &error);
-    if (status == AUTHGRANT_OK) status = open_shared(text, &connection, &error);
+    authgrant_status status = open_shared(&store, text, &connection, &error);
     if (status == AUTHGRANT_OK) status = authgrant_get_token(connection, &token, &error);
     if (status == AUTHGRANT_OK) printf("token: %s %.8s...\n", authgrant_token_type(token), authgrant_token_value(token));
     /* A store that fails is a warning: the token is requested without it. */

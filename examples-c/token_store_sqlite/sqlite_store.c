@@ -50,8 +50,13 @@ static void before_fork(void) {
     close_database();
 }
 
-static int open_database(void) {
-    if (database != NULL) return SQLITE_OK;
+static int64_t now_ms(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int try_to_open(void) {
     int result = sqlite3_open_v2(database_path, &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
     if (result == SQLITE_OK) result = sqlite3_busy_timeout(database, BUSY_TIMEOUT);
     if (result == SQLITE_OK) result = sqlite3_exec(database, SCHEMA, NULL, NULL, NULL);
@@ -59,10 +64,17 @@ static int open_database(void) {
     return result;
 }
 
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+/* SQLite does not wait if two processes change the journal mode of a new database at a time. */
+static int open_database(void) {
+    static const struct timespec pause = {0, 5000000};
+    int result = SQLITE_OK;
+    int64_t start = now_ms(CLOCK_MONOTONIC);
+    while (database == NULL) {
+        result = try_to_open();
+        if (result != SQLITE_BUSY || now_ms(CLOCK_MONOTONIC) - start >= BUSY_TIMEOUT) break;
+        nanosleep(&pause, NULL);
+    }
+    return result;
 }
 
 /* Binds a number, if the statement has this parameter. */
@@ -80,7 +92,7 @@ static int prepare(sqlite3_stmt **statement, const char *sql, const char *name, 
     int result = open_database();
     if (result == SQLITE_OK) result = sqlite3_prepare_v2(database, sql, -1, statement, NULL);
     if (result != SQLITE_OK) return result;
-    int64_t now = now_ms();
+    int64_t now = now_ms(CLOCK_REALTIME);
     sqlite3_bind_text(*statement, sqlite3_bind_parameter_index(*statement, ":name"), name, -1, SQLITE_STATIC);
     bind_bytes(*statement, ":owner", owner, 16);
     bind_number(*statement, ":now", now);

@@ -8,6 +8,9 @@
 #include <array>
 #include <future>
 #include <iterator>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <thread>
 #include <typeinfo>
 
@@ -263,6 +266,94 @@ static void check_authorization() {
     CHECK(open.try_logoff().has_value());
 }
 
+// A store in memory, without expiry.
+class memory_store : public authgrant::token_store {
+public:
+    std::optional<entry> get(std::string_view name) override {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        const auto found = entries_.find(std::string(name));
+        if (found == entries_.end()) return std::nullopt;
+        return entry{found->second.second, std::chrono::minutes(1)};
+    }
+    bool lease(std::string_view name, const owner_id &owner, milliseconds ttl) override {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        CHECK(ttl.count() > 0 && ttl <= std::chrono::seconds(15));
+        return leases_.emplace(name, owner).first->second == owner;
+    }
+    bool put(std::string_view name, const owner_id &owner, const update &change) override {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        const auto holder = leases_.find(std::string(name));
+        auto &current = entries_[std::string(name)];
+        if (holder == leases_.end() || holder->second != owner || current.first != change.expected_generation) return false;
+        current = {change.generation, std::vector<std::uint8_t>(change.value, change.value + change.length)};
+        return true;
+    }
+    void release(std::string_view name, const owner_id &owner) override {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        const auto holder = leases_.find(std::string(name));
+        if (holder != leases_.end() && holder->second == owner) leases_.erase(holder);
+    }
+    // The number of entries with a value, if there is no lease.
+    std::ptrdiff_t entries_without_lease() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (!leases_.empty()) return -1;
+        return std::count_if(entries_.begin(), entries_.end(), [](const auto &named) { return !named.second.second.empty(); });
+    }
+
+private:
+    std::mutex mutex_;
+    std::map<std::string, std::pair<std::uint64_t, std::vector<std::uint8_t>>> entries_;
+    std::map<std::string, owner_id> leases_;
+};
+
+class throwing_store : public authgrant::token_store {
+    std::optional<entry> get(std::string_view) override { throw 1; }
+    bool lease(std::string_view, const owner_id &, milliseconds) override { throw 1; }
+    bool put(std::string_view, const owner_id &, const update &) override { throw 1; }
+    void release(std::string_view, const owner_id &) override { throw 1; }
+};
+
+static const std::uint8_t owners[2][16] = {{1, 2, 3}, {4}};
+
+static void check_functions_of_store() {
+    memory_store memory;
+    const authgrant_token_store store = authgrant::detail::store_functions(&memory);
+    CHECK(store.size == sizeof store && store.context == &memory);
+    std::array<std::uint8_t, 8> buffer{};
+    const std::array<std::uint8_t, 3> value{7, 0, 9};
+    std::size_t length = 0;
+    std::int64_t ttl_ms = -1;
+    std::int32_t taken = -1, written = -1;
+    CHECK(store.get("a", buffer.data(), buffer.size(), &length, &ttl_ms, &memory) == 0 && length == 0);
+    CHECK(store.lease("a", owners[0], 1000, &taken, &memory) == 0 && taken == 1);
+    CHECK(store.lease("a", owners[1], 1000, &taken, &memory) == 0 && taken == 0);
+    CHECK(store.put("a", owners[1], 0, 1, value.data(), value.size(), 1000, &written, &memory) == 0 && written == 0);
+    CHECK(store.put("a", owners[0], 0, 1, value.data(), value.size(), 1000, &written, &memory) == 0 && written == 1);
+    CHECK(store.put("a", owners[0], 0, 2, value.data(), value.size(), 1000, &written, &memory) == 0 && written == 0);
+    CHECK(store.get("a", buffer.data(), buffer.size(), &length, &ttl_ms, &memory) == 0 && length == 3 && ttl_ms == 60000);
+    CHECK(std::equal(value.begin(), value.end(), buffer.begin()));
+    buffer.fill(0xee);
+    CHECK(store.get("a", buffer.data(), 2, &length, &ttl_ms, &memory) == 0 && length == 3 && buffer[0] == 0xee);
+    CHECK(store.release("a", owners[1], &memory) == 0 && memory.entries_without_lease() == -1);
+    CHECK(store.release("a", owners[0], &memory) == 0 && memory.entries_without_lease() == 1);
+
+    throwing_store throwing;
+    const authgrant_token_store failing = authgrant::detail::store_functions(&throwing);
+    CHECK(failing.get("a", buffer.data(), buffer.size(), &length, &ttl_ms, &throwing) == -1);
+    CHECK(failing.lease("a", owners[0], 1000, &taken, &throwing) == -1);
+    CHECK(failing.put("a", owners[0], 0, 1, value.data(), value.size(), 1000, &written, &throwing) == -1);
+    CHECK(failing.release("a", owners[0], &throwing) == -1);
+}
+
+// Before the first connection is opened.
+static void check_token_store() {
+    check_functions_of_store();
+    CHECK(authgrant::try_set_token_store(nullptr).error().status() == status_code::invalid_argument);
+    authgrant::set_token_store(std::make_unique<memory_store>());
+    const auto second = authgrant::try_set_token_store(std::make_unique<memory_store>());
+    CHECK(second.error().status() == status_code::invalid_argument && second.error().sqlstate() == "HY010");
+}
+
 static void check_policy() {
     CHECK(authgrant::try_allow_directory("/no/such/directory").error().status() == status_code::invalid_argument);
     CHECK(thrown_by<authgrant::error>([] { authgrant::allow_directory(""); }).status() == status_code::invalid_argument);
@@ -278,6 +369,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     connection_string = argv[1];
+    check_token_store();
     check_library_functions();
     check_errors();
     check_options();
