@@ -1027,7 +1027,7 @@ public:
     using milliseconds = std::chrono::milliseconds;
     /// The random identity of a lease.
     using owner_id = std::array<std::uint8_t, 16>;
-    /// A value with the time until it expires.
+    /// A value with what is left of the time to live that put() had.
     struct entry {
         std::vector<std::uint8_t> value;
         milliseconds ttl;

@@ -266,14 +266,21 @@ static void check_authorization() {
     CHECK(open.try_logoff().has_value());
 }
 
-// A store in memory, without expiry.
+// A store in memory.
 class memory_store : public authgrant::token_store {
+    using clock = std::chrono::steady_clock;
+    struct stored {
+        std::uint64_t generation = 0;
+        std::vector<std::uint8_t> value;
+        clock::time_point end;
+    };
+
 public:
     std::optional<entry> get(std::string_view name) override {
         const std::lock_guard<std::mutex> lock(mutex_);
         const auto found = entries_.find(std::string(name));
         if (found == entries_.end()) return std::nullopt;
-        return entry{found->second.second, std::chrono::minutes(1)};
+        return entry{found->second.value, std::chrono::duration_cast<milliseconds>(found->second.end - clock::now())};
     }
     bool lease(std::string_view name, const owner_id &owner, milliseconds ttl) override {
         const std::lock_guard<std::mutex> lock(mutex_);
@@ -284,8 +291,8 @@ public:
         const std::lock_guard<std::mutex> lock(mutex_);
         const auto holder = leases_.find(std::string(name));
         auto &current = entries_[std::string(name)];
-        if (holder == leases_.end() || holder->second != owner || current.first != change.expected_generation) return false;
-        current = {change.generation, std::vector<std::uint8_t>(change.value, change.value + change.length)};
+        if (holder == leases_.end() || holder->second != owner || current.generation != change.expected_generation) return false;
+        current = {change.generation, std::vector<std::uint8_t>(change.value, change.value + change.length), clock::now() + change.ttl};
         return true;
     }
     void release(std::string_view name, const owner_id &owner) override {
@@ -297,12 +304,12 @@ public:
     std::ptrdiff_t entries_without_lease() {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (!leases_.empty()) return -1;
-        return std::count_if(entries_.begin(), entries_.end(), [](const auto &named) { return !named.second.second.empty(); });
+        return std::count_if(entries_.begin(), entries_.end(), [](const auto &named) { return !named.second.value.empty(); });
     }
 
 private:
     std::mutex mutex_;
-    std::map<std::string, std::pair<std::uint64_t, std::vector<std::uint8_t>>> entries_;
+    std::map<std::string, stored> entries_;
     std::map<std::string, owner_id> leases_;
 };
 
@@ -327,10 +334,11 @@ static void check_functions_of_store() {
     CHECK(store.get("a", buffer.data(), buffer.size(), &length, &ttl_ms, &memory) == 0 && length == 0);
     CHECK(store.lease("a", owners[0], 1000, &taken, &memory) == 0 && taken == 1);
     CHECK(store.lease("a", owners[1], 1000, &taken, &memory) == 0 && taken == 0);
-    CHECK(store.put("a", owners[1], 0, 1, value.data(), value.size(), 1000, &written, &memory) == 0 && written == 0);
-    CHECK(store.put("a", owners[0], 0, 1, value.data(), value.size(), 1000, &written, &memory) == 0 && written == 1);
+    CHECK(store.put("a", owners[1], 0, 1, value.data(), value.size(), 60000, &written, &memory) == 0 && written == 0);
+    CHECK(store.put("a", owners[0], 0, 1, value.data(), value.size(), 60000, &written, &memory) == 0 && written == 1);
     CHECK(store.put("a", owners[0], 0, 2, value.data(), value.size(), 1000, &written, &memory) == 0 && written == 0);
-    CHECK(store.get("a", buffer.data(), buffer.size(), &length, &ttl_ms, &memory) == 0 && length == 3 && ttl_ms == 60000);
+    CHECK(store.get("a", buffer.data(), buffer.size(), &length, &ttl_ms, &memory) == 0 && length == 3);
+    CHECK(ttl_ms > 0 && ttl_ms <= 60000);
     CHECK(std::equal(value.begin(), value.end(), buffer.begin()));
     buffer.fill(0xee);
     CHECK(store.get("a", buffer.data(), 2, &length, &ttl_ms, &memory) == 0 && length == 3 && buffer[0] == 0xee);
@@ -341,7 +349,7 @@ static void check_functions_of_store() {
     const authgrant_token_store failing = authgrant::detail::store_functions(&throwing);
     CHECK(failing.get("a", buffer.data(), buffer.size(), &length, &ttl_ms, &throwing) == -1);
     CHECK(failing.lease("a", owners[0], 1000, &taken, &throwing) == -1);
-    CHECK(failing.put("a", owners[0], 0, 1, value.data(), value.size(), 1000, &written, &throwing) == -1);
+    CHECK(failing.put("a", owners[0], 0, 1, value.data(), value.size(), 60000, &written, &throwing) == -1);
     CHECK(failing.release("a", owners[0], &throwing) == -1);
 }
 
