@@ -5,6 +5,8 @@ import pathlib
 import re
 import subprocess
 
+import pytest
+
 import authgrant
 from authgrant import _library
 from authgrant._errors import CLASSES
@@ -32,13 +34,22 @@ C_TYPES = {
     "authgrant_refresh_token_fn": _library.REFRESH_TOKEN.__name__,
     "authgrant_log_fn": _library.LOG.__name__,
     "authgrant_sign_fn": _library.SIGN.__name__,
+    "const authgrant_token_store *": "LP_TokenStoreFunctions",
+    "uint64_t": "c_size_t",  # the same type on this machine, with one name
+    "int32_t *": "LP_c_int32",
+    "int64_t *": "LP_c_int64",
 }
 CALLBACKS = {
     "open_url_fn": _library.OPEN_URL,
     "refresh_token_fn": _library.REFRESH_TOKEN,
     "log_fn": _library.LOG,
     "sign_fn": _library.SIGN,
+    "store_get_fn": _library.STORE_GET,
+    "store_lease_fn": _library.STORE_LEASE,
+    "store_put_fn": _library.STORE_PUT,
+    "store_release_fn": _library.STORE_RELEASE,
 }
+STRUCTS = {"authgrant_call_options": _library.CallOptions, "authgrant_token_store": _library.TokenStoreFunctions}
 
 
 def without_name(parameter):
@@ -60,8 +71,16 @@ def expected_type(c_type):
 
 
 def type_name(ctypes_type):
-    # c_size_t and c_int64 are the same type on this machine, with one name.
-    same = {"c_ulong": "c_size_t", "c_long": "c_int64", "c_int": "c_int32", "c_uint": "c_uint32", "LP_c_ulong": "LP_c_size_t"}
+    # c_size_t and c_int64 are other names of these types on this machine.
+    same = {
+        "c_ulong": "c_size_t",
+        "c_long": "c_int64",
+        "c_int": "c_int32",
+        "c_uint": "c_uint32",
+        "LP_c_ulong": "LP_c_size_t",
+        "LP_c_int": "LP_c_int32",
+        "LP_c_long": "LP_c_int64",
+    }
     return None if ctypes_type is None else same.get(ctypes_type.__name__, ctypes_type.__name__)
 
 
@@ -94,22 +113,26 @@ def test_callback_types_match_header():
         assert [type_name(kind._restype_), *map(type_name, kind._argtypes_)] == expected
 
 
-def test_struct_layout_matches_compiler(tmp_path):
-    members = [name for name, _ in _library.CallOptions._fields_]
-    lines = [f'printf("{name} %zu\\n", offsetof(authgrant_call_options, {name}));' for name in members]
+@pytest.mark.parametrize("name", STRUCTS)
+def test_struct_layout_matches_compiler(name, tmp_path):
+    members = [member for member, _ in STRUCTS[name]._fields_]
+    lines = [f'printf("{member} %zu\\n", offsetof({name}, {member}));' for member in members]
     probe = tmp_path / "probe.c"
     probe.write_text(
         "#include <authgrant.h>\n#include <stdio.h>\nint main(void) {\n"
-        + "\n".join(lines) + '\nprintf("sizeof %zu\\n", sizeof(authgrant_call_options));\nreturn 0; }\n'
+        + "\n".join(lines) + f'\nprintf("sizeof %zu\\n", sizeof({name}));\nreturn 0; }}\n'
     )
     subprocess.run(["cc", f"-I{HEADER.parent}", str(probe), "-o", str(tmp_path / "probe")], check=True)
     output = subprocess.run([str(tmp_path / "probe")], check=True, capture_output=True, text=True).stdout.split()
-    actual = {name: getattr(_library.CallOptions, name).offset for name in members}
-    actual["sizeof"] = ctypes.sizeof(_library.CallOptions)
-    assert actual == {name: int(value) for name, value in zip(output[::2], output[1::2])}
-    declared = re.search(r"typedef struct authgrant_call_options \{(.*?)\}", TEXT, flags=re.DOTALL).group(1)
+    actual = {member: getattr(STRUCTS[name], member).offset for member in members}
+    actual["sizeof"] = ctypes.sizeof(STRUCTS[name])
+    assert actual == {member: int(value) for member, value in zip(output[::2], output[1::2])}
+    declared = re.search(rf"typedef struct {name} \{{(.*?)\}}", TEXT, flags=re.DOTALL).group(1)
     assert re.findall(r"(\w+);", declared) == members
-    assert re.findall(r"typedef struct (\w+) \{", TEXT) == ["authgrant_call_options"]
+
+
+def test_every_struct_of_header_is_declared():
+    assert re.findall(r"typedef struct (\w+) \{", TEXT) == list(STRUCTS)
 
 
 def test_constants_match_header():

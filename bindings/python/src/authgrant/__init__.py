@@ -9,8 +9,8 @@
 Call :meth:`Connection.token` before each request. :class:`authgrant.requests.Auth` and :class:`authgrant.httpx.Auth` do that, and handle
 HTTP 401. Errors are subclasses of :class:`Error`, one for each status.
 
-:func:`set_policy`, :func:`allow_directory` and :func:`clear_caches` act on the whole process and belong to the application, not to a
-library in it.
+:func:`set_policy`, :func:`allow_directory`, :func:`set_token_store` and :func:`clear_caches` act on the whole process and belong to the
+application, not to a library in it.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ from ._errors import (
 )
 from ._library import library
 from ._token import Headers, Token
+from ._token_store import TokenStore, set_token_store
 
 __all__ = [
     "Allow",
@@ -87,12 +88,14 @@ __all__ = [
     "Timeout",
     "Token",
     "TokenExpired",
+    "TokenStore",
     "Unsupported",
     "allow_directory",
     "clear_caches",
     "option_table",
     "quote_value",
     "set_policy",
+    "set_token_store",
     "stats",
     "validate",
     "version",
@@ -106,6 +109,8 @@ class Allow(enum.IntFlag):
     SECRET_REFERENCES = 1
     #: A PKCS#11 module that a connection string names by path.
     PKCS11_MODULE_PATH = 2
+    #: TokenCache and the options that begin with TokenCache in a connection string.
+    TOKEN_CACHE = 4
 
 
 class Forbid(enum.IntFlag):

@@ -17,6 +17,7 @@ from ctypes import (
     c_ssize_t,
     c_uint8,
     c_uint32,
+    c_uint64,
     c_void_p,
 )
 from typing import Any, Callable
@@ -27,6 +28,12 @@ OPEN_URL = CFUNCTYPE(c_int32, c_char_p, c_void_p)
 REFRESH_TOKEN = CFUNCTYPE(None, c_char_p, c_void_p)
 LOG = CFUNCTYPE(None, c_int32, c_char_p, c_void_p)
 SIGN = CFUNCTYPE(c_int32, POINTER(c_uint8), c_size_t, POINTER(c_uint8), c_size_t, POINTER(c_size_t), c_void_p)
+STORE_GET = CFUNCTYPE(c_int32, c_char_p, POINTER(c_uint8), c_size_t, POINTER(c_size_t), POINTER(c_int64), c_void_p)
+STORE_LEASE = CFUNCTYPE(c_int32, c_char_p, POINTER(c_uint8), c_int64, POINTER(c_int32), c_void_p)
+STORE_PUT = CFUNCTYPE(
+    c_int32, c_char_p, POINTER(c_uint8), c_uint64, c_uint64, POINTER(c_uint8), c_size_t, c_int64, POINTER(c_int32), c_void_p
+)
+STORE_RELEASE = CFUNCTYPE(c_int32, c_char_p, POINTER(c_uint8), c_void_p)
 
 
 class CallOptions(ctypes.Structure):
@@ -38,6 +45,19 @@ class CallOptions(ctypes.Structure):
         ("min_validity_s", c_int32),
         ("flags", c_uint32),
         ("cancel_token", c_void_p),
+    ]
+
+
+class TokenStoreFunctions(ctypes.Structure):
+    """authgrant_token_store."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("context", c_void_p),
+        ("get", STORE_GET),
+        ("lease", STORE_LEASE),
+        ("put", STORE_PUT),
+        ("release", STORE_RELEASE),
     ]
 
 
@@ -103,6 +123,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "set_signer": (c_int32, c_void_p, c_char_p, SIGN, c_void_p, OUT),
     "set_policy": (c_int32, c_uint32, c_uint32, OUT),
     "allow_directory": (c_int32, c_char_p, OUT),
+    "set_token_store": (c_int32, POINTER(TokenStoreFunctions), OUT),
     "clear_caches": (None,),
     "cancel_token_new": (c_int32, OUT, OUT),
     "cancel_token_cancel": (None, c_void_p),
