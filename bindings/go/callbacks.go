@@ -8,8 +8,10 @@ import "C"
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/cgo"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -100,4 +102,72 @@ func authgrantGoOpenURL(url *C.char, context C.uintptr_t) (status C.int32_t) {
 		status = 0
 	}
 	return status
+}
+
+// callStore runs a method of the token store, which is the value of context. An error or a panic is a failure of the store.
+func callStore(name string, context C.uintptr_t, method func(TokenStore) error) (status C.int32_t) {
+	defer func() {
+		if value := recover(); value != nil {
+			slog.Warn("authgrant: the token store failed", "method", name, "panic", value)
+			status = -1
+		}
+	}()
+	if err := method(cgo.Handle(context).Value().(TokenStore)); err != nil {
+		slog.Warn("authgrant: the token store failed", "method", name, "error", err)
+		return -1
+	}
+	return 0
+}
+
+// storeTTL converts milliseconds of the library.
+func storeTTL(milliseconds C.int64_t) time.Duration {
+	return time.Duration(min(int64(milliseconds), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+}
+
+func storeOwner(owner *C.uint8_t) [16]byte { return *(*[16]byte)(unsafe.Pointer(owner)) }
+
+func storeFlag(flag bool) C.int32_t {
+	if flag {
+		return 1
+	}
+	return 0
+}
+
+//export authgrantGoStoreGet
+func authgrantGoStoreGet(name *C.char, buffer *C.uint8_t, capacity C.size_t, length *C.size_t, ttl *C.int64_t, context C.uintptr_t) C.int32_t {
+	return callStore("Get", context, func(store TokenStore) error {
+		value, remaining, err := store.Get(C.GoString(name))
+		if err != nil || len(value) == 0 {
+			return err
+		}
+		if len(value) <= int(capacity) {
+			copy(unsafe.Slice((*byte)(buffer), capacity), value)
+		}
+		*length, *ttl = C.size_t(len(value)), C.int64_t(remaining.Milliseconds())
+		return nil
+	})
+}
+
+//export authgrantGoStoreLease
+func authgrantGoStoreLease(name *C.char, owner *C.uint8_t, ttl C.int64_t, taken *C.int32_t, context C.uintptr_t) C.int32_t {
+	return callStore("Lease", context, func(store TokenStore) error {
+		acquired, err := store.Lease(C.GoString(name), storeOwner(owner), storeTTL(ttl))
+		*taken = storeFlag(acquired)
+		return err
+	})
+}
+
+//export authgrantGoStorePut
+func authgrantGoStorePut(name *C.char, owner *C.uint8_t, expected, generation C.uint64_t, value *C.uint8_t, length C.size_t, ttl C.int64_t, written *C.int32_t, context C.uintptr_t) C.int32_t {
+	return callStore("Put", context, func(store TokenStore) error {
+		content := unsafe.Slice((*byte)(value), length)
+		done, err := store.Put(C.GoString(name), storeOwner(owner), uint64(expected), uint64(generation), content, storeTTL(ttl))
+		*written = storeFlag(done)
+		return err
+	})
+}
+
+//export authgrantGoStoreRelease
+func authgrantGoStoreRelease(name *C.char, owner *C.uint8_t, context C.uintptr_t) C.int32_t {
+	return callStore("Release", context, func(store TokenStore) error { return store.Release(C.GoString(name), storeOwner(owner)) })
 }

@@ -25,5 +25,6 @@
 //
 // All functions may be called from several goroutines at once, also on one connection. Callbacks run on the goroutine of the
 // call. They must not call functions of this package other than getters of tokens, headers and errors: these fail with
-// StatusInvalidArgument. If a callback panics, the call that it belongs to panics with the same value after it has ended.
+// StatusInvalidArgument. If a callback of a connection panics, the call that it belongs to panics with the same value after it has
+// ended; a panic of a [TokenStore] is a failure of the store.
 package authgrant

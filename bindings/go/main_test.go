@@ -26,6 +26,13 @@ const waitTime = 20 * time.Second
 var serverURL, keyStore, keyPEM string
 
 func TestMain(m *testing.M) {
+	if program := storePrograms[os.Getenv(storeProgram)]; program != nil {
+		if err := program(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	code, err := runWithServer(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -13,6 +13,7 @@ type Forbid uint32
 const (
 	AllowSecretReferences   Allow = C.AUTHGRANT_ALLOW_SECRET_REFERENCES
 	AllowPKCS11ModulePath   Allow = C.AUTHGRANT_ALLOW_PKCS11_MODULE_PATH
+	AllowTokenCache         Allow = C.AUTHGRANT_ALLOW_TOKEN_CACHE
 	ForbidHTTPGet                 = Forbid(C.AUTHGRANT_FORBID_HTTP_GET)
 	ForbidInsecureTLS             = Forbid(C.AUTHGRANT_FORBID_INSECURE_TLS)
 	ForbidLoopbackHTTP            = Forbid(C.AUTHGRANT_FORBID_LOOPBACK_HTTP)
