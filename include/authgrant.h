@@ -508,7 +508,8 @@ typedef int32_t (*authgrant_store_release_fn)(
  *
  * `ttl_ms` is greater than 0, and by the clock of the store. Processes on machines whose clocks
  * differ must not compute ends with their own clocks. What has ended counts as missing, and may be
- * deleted at any time.
+ * deleted at any time. What get returns is what is left of the `ttl_ms` of put, to the second: the
+ * library computes from it how old the token is.
  *
  * If the store loses or evicts an entry, the next process requests a token. If it loses a lease or
  * ends it early, several processes may request a token at a time, and the put of one is written. If

@@ -109,11 +109,12 @@ static int run(sqlite3_stmt *statement, int32_t *changed) {
 }
 
 static int32_t get(const char *name, uint8_t *buffer, size_t capacity, size_t *length, int64_t *ttl_ms, void *context) {
+    static const char sql[] = "SELECT value, expires_ms - :now FROM entries WHERE name = :name AND expires_ms > :now";
     sqlite3_stmt *statement = NULL;
     (void)context;
 
     lock();
-    int result = prepare(&statement, "SELECT value, expires_ms - :now FROM entries WHERE name = :name AND expires_ms > :now", name, NULL, 0);
+    int result = prepare(&statement, sql, name, NULL, 0);
     if (result == SQLITE_OK) result = sqlite3_step(statement);
     if (result == SQLITE_ROW) {
         const void *value = sqlite3_column_blob(statement, 0);

@@ -554,7 +554,8 @@ static int32_t no_lease(const char *name, const uint8_t *owner, int64_t ttl_ms, 
 
 static int32_t no_put(const char *name, const uint8_t *owner, uint64_t expected_generation, uint64_t generation, const uint8_t *value,
                       size_t length, int64_t ttl_ms, int32_t *written, void *context) {
-    (void)name, (void)owner, (void)expected_generation, (void)generation, (void)value, (void)length, (void)ttl_ms, (void)written, (void)context;
+    (void)name, (void)owner, (void)expected_generation, (void)generation, (void)value, (void)length;
+    (void)ttl_ms, (void)written, (void)context;
     return 1;
 }
 
@@ -563,7 +564,7 @@ static int32_t no_release(const char *name, const uint8_t *owner, void *context)
     return 1;
 }
 
-/* A connection was opened, so every store is rejected. tests/cpp/token_store.cpp sets one. */
+/* A connection was opened, so every store is rejected. tests/cpp/every_function.cpp sets one. */
 static void check_token_store(void) {
     struct {
         authgrant_token_store known;

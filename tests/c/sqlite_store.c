@@ -1,4 +1,5 @@
-/* Usage: sqlite_store DATABASE, an absolute path; it is replaced. The functions of examples-c/token_store_sqlite/sqlite_store.c, by threads and by processes. */
+/* Usage: sqlite_store DATABASE, an absolute path; it is replaced. Tests the functions of examples-c/token_store_sqlite, by threads and
+   by processes. */
 #include "../../examples-c/token_store_sqlite/sqlite_store.h"
 #include "check.h"
 
