@@ -96,7 +96,8 @@ impl RedisLocation {
         }
         let uses_tls = uri.scheme_str().is_some_and(|scheme| scheme.eq_ignore_ascii_case("rediss"));
         let port = match authority.port_u16() {
-            None if authority.port().is_some() => return Err("has an invalid port".to_owned()),
+            // The parser ignores a port that is out of range.
+            None if !authority.as_str().ends_with(host) => return Err("has an invalid port".to_owned()),
             port => port.unwrap_or(6379),
         };
         let database = match uri.path().trim_start_matches('/') {
@@ -246,7 +247,8 @@ mod tests {
             ("redis://u:hunter2@h", "TokenCachePassword"),
             ("redis://:hunter2@h", "TokenCachePassword"),
             ("unix://u:hunter2@/run/s", "TokenCachePassword"),
-            ("redis://h:99999", "valid URL"),
+            ("redis://h:99999", "invalid port"),
+            ("redis://h:", "invalid port"),
             ("redis://h/x", "database"),
             ("redis://h/0?ssl=1", "unknown parameter"),
             ("redis://h?prefix=%7Bx", "prefix"),
