@@ -3,11 +3,9 @@
 
 use crate::base::cache_key::CacheKey;
 use crate::base::clock::Clock;
-use crate::base::error::{Error, ErrorKind, KeyError, OAuthReason, Result, WarningKind};
-use crate::base::file::{ConfiguredPath, LoosePermissions};
+use crate::base::error::{Error, OAuthReason, Result};
 use crate::base::sanitize;
 use crate::base::secret::Secret;
-use crate::base::text;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
 use crate::grants::signed_jwt::{self, describe_claims};
@@ -141,7 +139,7 @@ pub fn load_presigned_assertion(
     let assertion = match source {
         PresignedAssertion::Literal(assertion) => assertion.clone(),
         PresignedAssertion::File { file, require_private_file } => {
-            read_assertion_file(file, *require_private_file, warn)?
+            jwt::read_assertion_file(file, *require_private_file, warn)?
         }
     };
     check_expiry(source, &assertion, clock)?;
@@ -153,42 +151,6 @@ fn describe_source(source: &str, endpoint_config: &TokenEndpointConfig) -> Strin
         "it came from {source}, the token URL was {}",
         sanitize::excerpt(endpoint_config.endpoint.without_query())
     )
-}
-
-/// Reads the assertion file. It is read for each request, because another program may renew it at any time.
-fn read_assertion_file(
-    location: &ConfiguredPath,
-    require_private_file: bool,
-    warn: &dyn Fn(Error),
-) -> Result<Secret> {
-    let error = |kind: ErrorKind, problem: String| {
-        let text = format!("ClientAssertionFile {location} {problem}");
-        Error::new(kind, "client assertion", text).with_option("ClientAssertionFile")
-    };
-    let file_error = |problem| error(KeyError::Store.into(), problem);
-    let (content, metadata) =
-        location.read().map_err(|cause| error(cause.kind_or(KeyError::Store), cause.to_string()))?;
-    match LoosePermissions::detect(&metadata) {
-        Some(permissions) if require_private_file => {
-            return Err(file_error(format!("{permissions} (KeyFileCheck is 1)")));
-        }
-        Some(permissions) => {
-            let text =
-                format!("ClientAssertionFile {location} {permissions} (KeyFileCheck=1 makes this an error)");
-            warn(
-                Error::new(WarningKind::General, "client assertion", text).with_option("ClientAssertionFile"),
-            );
-        }
-        None => {}
-    }
-    let content = text::to_utf8(content);
-    let jwt = match std::str::from_utf8(&content).map(str::trim) {
-        Ok("") => return Err(file_error("is empty; expected one JWT".to_owned())),
-        Ok(text) => text,
-        Err(_) => return Err(file_error("does not contain a single JWT".to_owned())),
-    };
-    jwt::check_compact(jwt).map_err(|found| file_error(format!("contains {found}, not one JWT")))?;
-    Ok(Secret::from(jwt))
 }
 
 fn check_expiry(source: &PresignedAssertion, assertion: &Secret, clock: &dyn Clock) -> Result<()> {

@@ -12,12 +12,14 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::secret::{Secret, SecretBytes};
 use crate::key::{CertHeader, SigningKey};
 
+mod assertion_file;
 mod compact;
 mod object_writer;
 mod raw_object;
 
 use object_writer::ObjectWriter;
 
+pub use assertion_file::read_assertion_file;
 pub use compact::check_compact;
 pub use raw_object::RawObject;
 
