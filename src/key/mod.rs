@@ -44,6 +44,7 @@ pub use list::{ListedKey, StoreContents, list};
 pub use metadata::{BoxAppSettings, GoogleServiceAccount, KeyFileMetadata};
 pub use open::open;
 pub use pkcs11_uri::Pkcs11Uri;
+pub use private_key::material::KeyMaterial;
 pub use shared_secret::SharedSecret;
 pub use signing::SigningKey;
 pub use source::{KeyOrigin, KeySource, StorePurpose};

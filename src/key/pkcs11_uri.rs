@@ -3,6 +3,7 @@
 //! A PIN is rejected here, before it can be shown: the option is not secret, and there is a separate option
 //! for the PIN.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
@@ -132,6 +133,21 @@ impl Pkcs11Uri {
         &self.configured
     }
 
+    /// The attributes that select the key, decoded and sorted, which do not depend on how the URI is written. The
+    /// module is not among them: the path of the same module differs between machines.
+    #[must_use]
+    pub fn key_attributes(&self) -> Vec<(&'static str, Cow<'_, [u8]>)> {
+        let Self { configured: _, text_attributes, slot_id, object, id, module: _, ignored_attributes: _ } =
+            self;
+        let text = text_attributes.iter().map(|(name, value)| (*name, Cow::from(value.as_bytes())));
+        let slot_id = slot_id.map(|number| ("slot-id", Cow::from(number.to_string().into_bytes())));
+        let object = object.as_ref().map(|label| ("object", Cow::from(label.as_bytes())));
+        let id = id.as_ref().map(|id| ("id", Cow::from(id.as_slice())));
+        let mut attributes: Vec<_> = text.chain(slot_id).chain(object).chain(id).collect();
+        attributes.sort();
+        attributes
+    }
+
     /// Path of the module, if the URI contains one; a module is code.
     #[must_use]
     pub fn module_path(&self) -> Option<&Path> {
@@ -233,6 +249,23 @@ mod tests {
         assert!(uri.matches(found("The Token")) && !uri.matches(found("the token")));
         assert!(parse_uri("pkcs11:").matches(|_| None));
         assert!(!parse_uri("pkcs11:slot-description=s").matches(|_| None));
+    }
+
+    #[test]
+    fn key_attributes_ignore_order_spelling_and_module() {
+        let attributes = |text: &str| {
+            let uri = parse_uri(text);
+            uri.key_attributes().into_iter().map(|(name, value)| (name, value.to_vec())).collect::<Vec<_>>()
+        };
+        let all = attributes("pkcs11:token=a;serial=1;slot-id=007;object=k;id=%01%2f");
+        assert_eq!(
+            all,
+            [("id", &b"\x01/"[..]), ("object", b"k"), ("serial", b"1"), ("slot-id", b"7"), ("token", b"a")]
+                .map(|(name, value)| (name, value.to_vec()))
+        );
+        let same = "PKCS11:id=%01%2F;object=%6B;slot-id=7;token=%61;serial=1;type=private?module-name=m&x=y";
+        assert_eq!(attributes(same), all);
+        assert!(attributes("pkcs11:type=private").is_empty());
     }
 
     #[test]

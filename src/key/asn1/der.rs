@@ -40,6 +40,12 @@ pub(in crate::key) fn parse_oid(any: &AnyRef<'_>) -> Option<ObjectIdentifier> {
     any.decode_as().ok()
 }
 
+/// Parses `der` as one OCTET STRING and returns its content.
+pub(in crate::key) fn parse_octets(der: &[u8]) -> Option<&[u8]> {
+    let any = AnyRef::from_der(der).ok()?;
+    (any.tag() == Tag::OctetString).then(|| any.value())
+}
+
 /// Whether `any` has a context-specific tag.
 pub(in crate::key) fn is_context_specific(any: &AnyRef<'_>) -> bool {
     matches!(any.tag(), Tag::ContextSpecific { .. })

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::base::error::{OptionError, Result};
 use crate::key::lenient_base64;
+use crate::key::private_key::material::KeyMaterial;
 use crate::key::source::KeySource;
 
 /// Prefix of a secret that is not text.
@@ -19,15 +20,19 @@ const HMAC_ALGORITHMS: [(Algorithm, &hmac::Algorithm, usize); 3] = [
 ];
 
 /// Shared secret.
-pub(in crate::key) struct HmacSecret(Zeroizing<Vec<u8>>);
+pub(in crate::key) struct HmacSecret {
+    bytes: Zeroizing<Vec<u8>>,
+    /// Whether it was given as text, not in base64.
+    is_text: bool,
+}
 
 impl HmacSecret {
     /// Parses the value of the option.
     pub(in crate::key) fn parse(source: &KeySource, text: &str) -> Result<Self> {
         let Some(encoded) = text.strip_prefix(BASE64_PREFIX) else {
-            return Ok(Self(Zeroizing::new(text.as_bytes().to_vec())));
+            return Ok(Self { bytes: Zeroizing::new(text.as_bytes().to_vec()), is_text: true });
         };
-        lenient_base64::decode(encoded).map(Self).ok_or_else(|| {
+        lenient_base64::decode(encoded).map(Self::from_bytes).ok_or_else(|| {
             source.error(
                 OptionError::Invalid,
                 source.option(),
@@ -38,11 +43,15 @@ impl HmacSecret {
 
     /// The secret with these bytes.
     pub(in crate::key) fn from_bytes(secret: Zeroizing<Vec<u8>>) -> Self {
-        Self(secret)
+        Self { bytes: secret, is_text: false }
+    }
+
+    pub(in crate::key) fn material(&self) -> KeyMaterial {
+        KeyMaterial::SharedSecret { bytes: self.bytes.clone(), is_text: self.is_text }
     }
 
     pub(in crate::key) fn bit_length(&self) -> usize {
-        self.0.len().saturating_mul(8)
+        self.bytes.len().saturating_mul(8)
     }
 
     /// Supported algorithms: a secret must be at least as long as the hash (RFC 7518 section 3.2).
@@ -58,7 +67,7 @@ impl HmacSecret {
     pub(in crate::key) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
         let (_, hash, bits) = HMAC_ALGORITHMS.iter().find(|(candidate, ..)| *candidate == algorithm)?;
         let long_enough = self.bit_length() >= *bits;
-        long_enough.then(|| hmac::sign(&hmac::Key::new(**hash, &self.0), message).as_ref().to_vec())
+        long_enough.then(|| hmac::sign(&hmac::Key::new(**hash, &self.bytes), message).as_ref().to_vec())
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod external;
 pub(super) mod hmac_secret;
+pub(super) mod material;
 mod pss;
 
 use ::der::asn1::{AnyRef, ObjectIdentifier};

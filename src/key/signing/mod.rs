@@ -22,6 +22,7 @@ use crate::key::certificate::x509::CertificateInfo;
 use crate::key::parsed_key::{KeyBytes, ParsedKey};
 use crate::key::private_key::external::ExternalKey;
 use crate::key::private_key::hmac_secret::{self, HmacSecret};
+use crate::key::private_key::material::KeyMaterial;
 use crate::key::private_key::{self, PrivateKey};
 use crate::key::source::KeySource;
 
@@ -127,6 +128,20 @@ impl SigningKey {
 
     pub(super) fn public_key(&self) -> &[u8] {
         self.private_key.public_key()
+    }
+
+    /// SubjectPublicKeyInfo of the key (RFC 5280 section 4.1); `None` for a shared secret, and if the public
+    /// key of a signer callback is unknown.
+    #[must_use]
+    pub fn subject_public_key_info(&self) -> Option<Vec<u8>> {
+        self.private_key.subject_public_key_info()
+    }
+
+    /// The secret numbers of the key, which do not depend on the format of its file; `None` for a key on a
+    /// token or of a signer callback.
+    #[must_use]
+    pub fn material(&self) -> Option<KeyMaterial> {
+        self.private_key.material()
     }
 
     /// Alias of the key as spelled in its store; `None` for PEM.

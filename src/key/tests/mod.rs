@@ -7,6 +7,8 @@ pub(super) mod inline;
 #[cfg(test)]
 pub(super) mod list;
 #[cfg(test)]
+pub(super) mod material;
+#[cfg(test)]
 pub(super) mod rotation;
 
 use std::time::{Duration, Instant};
