@@ -24,6 +24,7 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, OtherError, SupportedProtocolVersion,
     version,
 };
+use zeroize::Zeroizing;
 
 use self::verifier::{AcceptAnyServerCert, ConfiguredVerifier};
 use crate::base::clock;
@@ -136,6 +137,16 @@ impl TransportConfig {
         let store = self.effective_trust_store().map(read);
         let key_files = self.client_key_source.iter().flat_map(KeySource::files);
         store.into_iter().chain(key_files.map(key_store_version)).collect()
+    }
+
+    /// Returns the content of TrustStore, if it is set and has an effect.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn trust_store_content(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let Some(store) = self.effective_trust_store() else { return Ok(None) };
+        let (content, _) = store.read().map_err(|error| trust_store_read_error(store, &error))?;
+        Ok(Some(content))
     }
 
     /// Returns the settings that have an effect: without validation, TrustStore and HostNameInCertificate
