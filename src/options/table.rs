@@ -334,7 +334,7 @@ define_options! {
     TokenCachePassword [] OptionType::Secret, "",
         "The password of the Redis server.";
     TokenCacheSecret [] OptionType::Secret, "",
-        "The secret from which the keys of shared entries are derived, at least 32 random bytes, the same in all processes: text, or base64: and the encoded bytes; best by env: or file:. Required if no credential of the connection is a private key or a random secret of at least 32 bytes.";
+        "The secret from which the keys of shared entries are derived, at least 32 random bytes, the same in all processes: text, or base64: and the encoded bytes; best by env: or file:. Required unless a credential of the connection is a private key or recognized as a random secret of at least 32 bytes (64 hexadecimal digits, 43 characters of base64), and always for methods 51, 52 and 56 (docs/token-sharing.md).";
     TokenCacheTimeout [] OptionType::Number(10, 60_000), "500",
         "The time limit for one operation of the store in milliseconds, with connecting and authentication. After a failure the connection goes on without the store, which is asked again after 1, 2, 4 … 60 s.";
     TokenCacheWait [] OptionType::Number(0, 3600), "5",

@@ -220,7 +220,8 @@ pub fn unverified_jwt_nonce(token: &str) -> Option<Secret> {
     unverified_jwt_claim(token, "nonce")?.as_str().map(Secret::from)
 }
 
-fn unverified_jwt_claim(token: &str, name: &str) -> Option<serde_json::Value> {
+/// A claim of a JWT. The signature is not verified.
+pub(crate) fn unverified_jwt_claim(token: &str, name: &str) -> Option<serde_json::Value> {
     let mut parts = token.split('.');
     let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
         return None;

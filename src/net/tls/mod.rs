@@ -145,7 +145,8 @@ impl TransportConfig {
     /// If the file cannot be read.
     pub fn trust_store_content(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let Some(store) = self.effective_trust_store() else { return Ok(None) };
-        let (content, _) = store.read().map_err(|error| trust_store_read_error(store, &error))?;
+        let option = self.trust_store_option();
+        let (content, _) = store.read().map_err(|error| trust_store_read_error(&option, store, &error))?;
         Ok(Some(content))
     }
 
