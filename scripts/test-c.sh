@@ -70,10 +70,12 @@ for name in token consent; do
     try "the example $name compiles with sanitizers" cc -std=c99 "${strict[@]}" -g -fsanitize=address,undefined \
         "examples-c/$name.c" -o "$out/$name.san" "${link[@]}"
 done
-store=(tests/c/sqlite_store.c examples-c/token_store_sqlite/sqlite_store.c)
-try "sqlite_store compiles" cc -std=gnu11 "${strict[@]}" -g "${store[@]}" -o "$out/sqlite_store" "${link[@]}" -lsqlite3
-try "sqlite_store compiles with sanitizers" cc -std=gnu11 "${strict[@]}" -g -fsanitize=address,undefined \
-    -fno-sanitize-recover=all "${store[@]}" -o "$out/sqlite_store.san" "${link[@]}" -lsqlite3
+for name in sqlite_store token_store; do
+    sources=("tests/c/$name.c" examples-c/token_store_sqlite/sqlite_store.c)
+    try "$name compiles" cc -std=gnu11 "${strict[@]}" -g "${sources[@]}" -o "$out/$name" "${link[@]}" -lsqlite3
+    try "$name compiles with sanitizers" cc -std=gnu11 "${strict[@]}" -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+        "${sources[@]}" -o "$out/$name.san" "${link[@]}" -lsqlite3
+done
 
 make_key_store "$SCRATCH/jwtcert"
 start_server mock_server "$TARGET/debug/mock_server" --https \
@@ -92,7 +94,7 @@ run() {
     # no_random denies.
     if [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && [[ $name != fork_* && $name != no_random ]]; then
         # A child cannot free what the threads of its parent held, and does not touch what it shares with its parent.
-        [[ $name = fork* ]] && leaks=no || leaks=full
+        [[ $name = fork* || $name = token_store ]] && leaks=no || leaks=full
         try "$name under valgrind" timeout 600 valgrind --quiet --error-exitcode=9 --leak-check="$leaks" \
             --errors-for-leak-kinds=definite --show-leak-kinds=definite "$out/$name" "$@"
     fi
@@ -110,12 +112,41 @@ run fork_first "$text"
 run fork_stress "AuthenticationMethod=JWT;ClaimsIssuer=me;JWTCertStore=$KEY_STORE;JWTCertPassword=secret" "${AUTHGRANT_FORKS:-600}"
 run token "$text"
 run sqlite_store "$SCRATCH/store.db"
+run token_store "$text" "$SCRATCH/shared.db"
 
 # Consent: a mock server with the rules of DocuSign, where tests/c/user.sh acts as the user.
 start_server docusign "$TARGET/debug/mock_server" --http --audience 127.0.0.1 \
     --register "1a2b3c4d5e_6f7g8h9g=$SCRATCH/jwtcert.pem"
 mkdir "$SCRATCH/desktop"
 ln -s "$ROOT/tests/c/user.sh" "$SCRATCH/desktop/xdg-open"
+
+# query PATH: prints what the mock server reports.
+query() {
+    local authority=${SERVER_URL#http://}
+    exec 4<>"/dev/tcp/${authority%:*}/${authority#*:}"
+    printf 'GET /control/%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" "$authority" >&4
+    sed '1,/^\r$/d' <&4
+    exec 4>&-
+}
+
+# shares_token PROGRAM: eight processes that start together request one token, which cannot be read in the database.
+shares_token() {
+    local number output token processes=() store=$SCRATCH/shared
+    rm -rf "$store"
+    mkdir "$store"
+    control reset '{}'
+    for number in 1 2 3 4 5 6 7 8; do
+        AUTHGRANT_CONNECTION_STRING=$text timeout 120 "$1" "$store/tokens.db" >"$SCRATCH/shared.$number" 2>&1 &
+        processes+=($!)
+    done
+    wait "${processes[@]}"
+    output=$(cat "$SCRATCH"/shared.[1-8])
+    echo "$output"
+    token=$(query issued | grep -oE '[A-Za-z0-9._-]{16,}')
+    echo "issued: $token"
+    [ "$(grep -c '^token: Bearer ' <<<"$output")" = 8 ] && [ "$(wc -l <<<"$token")" = 1 ] &&
+        ! grep -F '[token cache]' <<<"$output" && [ -s "$store/tokens.db" ] && ! grep -raF "$token" "$store"
+}
 
 # free_port: prints a port of 127.0.0.1 without a listener.
 free_port() {
@@ -171,6 +202,8 @@ cpp_consent() {
 }
 
 port=$(free_port)
+text="Provider=docusign;TokenCacheTimeout=10000;$(connection_string "$KEY_STORE" "$SERVER_URL" "$SCRATCH/ca.pem")"
+try "processes share a token in SQLite" shares_token "$out/token_store_sqlite"
 text=$(connection_string "$KEY_STORE" "$SERVER_URL" "$SCRATCH/ca.pem" | sed "s,http://localhost:3000,http://127.0.0.1:$port/done,")
 text="Provider=docusign;ConsentTimeout=60;$text"
 for program in "$out/consent" "$out/consent.san"; do

@@ -2,10 +2,13 @@ package authgrant
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +19,10 @@ import (
 const storeProgram = "AUTHGRANT_GO_STORE_PROGRAM"
 
 var storePrograms = map[string]func() error{
-	"once": setStoreTwice,
+	"once":  setStoreTwice,
+	"share": shareToken,
+	"fail":  func() error { return useFailingStore(failingStore{newMemoryStore()}) },
+	"panic": func() error { return useFailingStore(panickingStore{newMemoryStore()}) },
 }
 
 // runStoreProgram runs a program in a process of its own, and returns what it prints.
@@ -115,5 +121,87 @@ func TestTokenStoreAfterOpenIsRejected(t *testing.T) {
 	}
 	if err := SetTokenStore(nil); failure(t, err).SQLState != "HY009" {
 		t.Error(err)
+	}
+}
+
+// tokenOfStore opens a connection of a program with TokenCache, and returns its token.
+func tokenOfStore() (string, error) {
+	connection, err := Open(os.Getenv("AUTHGRANT_CONNECTION_STRING"))
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close()
+	if err := connection.SetOption("TokenCache", "application:"); err != nil {
+		return "", err
+	}
+	token, err := connection.Token(context.Background())
+	if err != nil {
+		return "", err
+	}
+	return token.Value(), nil
+}
+
+// shareToken gets the token of two connections, between which the process forgets it.
+func shareToken() error {
+	store := newMemoryStore()
+	if err := SetTokenStore(store); err != nil {
+		return err
+	}
+	first, err := tokenOfStore()
+	if err != nil {
+		return err
+	}
+	ClearCaches()
+	second, err := tokenOfStore()
+	if err != nil {
+		return err
+	}
+	for _, entry := range store.entries {
+		fmt.Println(first == second, entry.generation > 0, bytes.Contains(entry.value, []byte(first)), len(store.leases))
+	}
+	fmt.Println(strings.Join(store.calls[:4], " "))
+	return nil
+}
+
+func TestConnectionsShareTokenThroughStore(t *testing.T) {
+	before := requestCount(t)
+	if output := runStoreProgram(t, "share"); output != "true true false 0\nget lease get put\n" {
+		t.Error(output)
+	}
+	if count := requestCount(t) - before; count != 1 {
+		t.Errorf("%d token requests", count)
+	}
+}
+
+type failingStore struct{ *memoryStore }
+
+func (failingStore) Get(string) ([]byte, time.Duration, error) {
+	return nil, 0, errors.New("the database is closed")
+}
+
+type panickingStore struct{ *memoryStore }
+
+func (panickingStore) Get(string) ([]byte, time.Duration, error) { panic("the database is gone") }
+
+// useFailingStore prints what is logged while a token is requested without the store.
+func useFailingStore(store TokenStore) error {
+	var log bytes.Buffer
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	if err := SetTokenStore(store); err != nil {
+		return err
+	}
+	if _, err := tokenOfStore(); err != nil {
+		return err
+	}
+	fmt.Print(log.String())
+	return nil
+}
+
+func TestErrorOrPanicOfStoreCostsNoToken(t *testing.T) {
+	for program, text := range map[string]string{"fail": "the database is closed", "panic": "the database is gone"} {
+		output := runStoreProgram(t, program)
+		if strings.Count(output, text) != 1 || !strings.Contains(output, "level=WARN") || !strings.Contains(output, "method=Get") {
+			t.Error(output)
+		}
 	}
 }

@@ -353,13 +353,25 @@ static void check_functions_of_store() {
     CHECK(failing.release("a", owners[0], &throwing) == -1);
 }
 
+static std::string token_of_store() {
+    auto open = connection::open(connection_string);
+    open.set_options({{"TokenCache", "application:"}, {"TokenCacheTimeout", "20000"}});
+    return std::string(open.get_token().value());
+}
+
 // Before the first connection is opened.
 static void check_token_store() {
     check_functions_of_store();
     CHECK(authgrant::try_set_token_store(nullptr).error().status() == status_code::invalid_argument);
-    authgrant::set_token_store(std::make_unique<memory_store>());
+    auto owned = std::make_unique<memory_store>();
+    memory_store &store = *owned;
+    authgrant::set_token_store(std::move(owned));
     const auto second = authgrant::try_set_token_store(std::make_unique<memory_store>());
     CHECK(second.error().status() == status_code::invalid_argument && second.error().sqlstate() == "HY010");
+
+    const std::string first = token_of_store();
+    authgrant::clear_caches();
+    CHECK(token_of_store() == first && store.entries_without_lease() == 1);
 }
 
 static void check_policy() {

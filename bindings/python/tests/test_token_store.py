@@ -146,3 +146,34 @@ try:
 except authgrant.InvalidArgument as error:
     print(error.sqlstate)
 """) == ["HY010"]
+
+
+def test_connections_share_token_through_store(server):
+    code = f"""
+import authgrant
+from test_token_store import MemoryStore
+store = MemoryStore()
+authgrant.set_token_store(store)
+tokens = []
+for _ in range(2):
+    with authgrant.Connection({server.connection_string!r}, TokenCache="application:") as connection:
+        tokens.append(connection.token().value)
+    authgrant.clear_caches()
+[(generation, value, _)] = store.entries.values()
+print(len(set(tokens)), generation > 0, tokens[0].encode() in value, store.leases)
+"""
+    assert run_program(code) == ["1", "True", "False", "{}"]
+    assert len(server.get("requests")) == 1
+
+
+def test_store_that_fails_costs_no_token(server):
+    code = f"""
+import authgrant, logging, warnings
+from test_token_store import FailingStore
+warnings.simplefilter("ignore")
+logging.disable()
+authgrant.set_token_store(FailingStore())
+with authgrant.Connection({server.connection_string!r}, TokenCache="application:") as connection:
+    print(len(connection.token().value) > 0, len(connection.warnings))
+"""
+    assert run_program(code) == ["True", "1"]
