@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis valgrind strace sqlite binutils wheel zig cargo-deny miri mutants recipes)
+ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis sharing valgrind strace sqlite binutils wheel zig cargo-deny miri mutants recipes)
 MORE=(bench hydra keycloak)
 MISSING=()
 UPDATED=
@@ -65,6 +65,13 @@ part_network() {
     need tinyproxy tinyproxy-bin
     need microsocks microsocks
     need nginx nginx
+}
+
+# Machines with clocks of their own, in network namespaces.
+part_sharing() {
+    need ip iproute2
+    need faketime faketime
+    [ "$(id -u)" = 0 ] || MISSING+=("root, which creates network namespaces")
 }
 
 # A software PKCS#11 token, tools that create keys on it, and a server that requests client certificates.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, model, miri, mutants, symbols, c, packages, python, go, recipes, samples, interop, browser, network, pkcs11, redis, pages; `all`,
+# test.sh [PART...]: rust, model, miri, mutants, symbols, c, packages, python, go, recipes, samples, interop, browser, network, pkcs11, redis, sharing, pages; `all`,
 # or no part: all of these in this order. The parts keycloak and hydra run only by name (`make interop`, .ci/run), because their servers are
 # large.
 #
@@ -9,7 +9,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust model miri mutants symbols c packages python go recipes samples interop browser network pkcs11 redis pages)
+ALL=(rust model miri mutants symbols c packages python go recipes samples interop browser network pkcs11 redis sharing pages)
 MORE=(keycloak hydra)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
@@ -59,6 +59,7 @@ run_samples() {
 run_interop() {
     run_pytest tests/interop --ignore tests/interop/test_keycloak.py --ignore tests/interop/test_hydra.py
 }
+run_sharing() { run_pytest tests/sharing; }
 run_keycloak() { run_pytest tests/interop/test_keycloak.py; }
 run_hydra() { run_pytest tests/interop/test_hydra.py; }
 run_pytest() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v "$@"; }
@@ -89,6 +90,7 @@ needs() {
         recipes) echo build recipes wheel binutils ;;
         samples) echo build python wheel binutils go ;;
         interop) echo build python openssl java browser oidc zitadel canaille glewlwyd ;;
+        sharing) echo build python openssl go redis sharing ;;
         keycloak) echo build python openssl browser keycloak ;;
         hydra) echo build python openssl browser hydra ;;
         browser) echo build browser ;;
@@ -112,7 +114,7 @@ count() {
         rust | model | network | pkcs11 | redis) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
         c | packages | browser | pages | mutants) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
-        python | recipes | samples | interop | keycloak | hydra) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
+        python | recipes | samples | interop | sharing | keycloak | hydra) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
             if ($i ~ /^(failed|error)/) f += $(i-1) } } END { print p + 0, f + 0 }' "$LOG" ;;
         *) echo 0 0 ;;
     esac
@@ -122,7 +124,7 @@ count() {
 names() {
     case $1 in
         rust | model | network | pkcs11 | redis) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
-        python | recipes | samples | interop | keycloak | hydra) sed -nE 's/^((tests|bindings)\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
+        python | recipes | samples | interop | sharing | keycloak | hydra) sed -nE 's/^((tests|bindings)\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
         go) sed -n 's/^--- PASS: \([^ ]*\).*/\1/p' "$LOG" | while read -r test; do
             grep -lE "^func $test\(" bindings/go/*_test.go | sed "s/$/::$test/"
         done ;;

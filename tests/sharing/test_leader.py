@@ -1,0 +1,46 @@
+"""A leader that is killed while it requests a token."""
+
+from workers import tokens_of
+
+PROCESSES = 6
+CONNECTIONS = 20
+
+# A lease lasts one second longer than the call of its owner.
+LEADER_TIMEOUT_MS = 3_000
+LEASE_MS = 4_000
+# The time for which a follower may sleep between two attempts to acquire the lease: eight polls.
+ATTEMPT_INTERVAL_MS = 400
+# Only delays of the machine.
+SLACK_MS = 10_000
+
+
+def test_leader_killed_costs_rest_of_lease(start, server, redis):
+    string = server.service_string(redis.options, "TokenCacheWait=60;")
+    (leader,) = start(1).open(string)
+    fleet = start(PROCESSES).open(string, CONNECTIONS)
+    server.behave("gate")
+    leader.run("start", LEADER_TIMEOUT_MS)
+    server.wait_for_gate(1)
+    leader.kill()
+    server.behave("normal")
+    assert len(tokens_of(fleet.get())) == 1
+    first, second = (request.at_ms for request in server.requests())
+    assert second - first < LEASE_MS + ATTEMPT_INTERVAL_MS + SLACK_MS
+    assert fleet.warning_counts() == [0] * PROCESSES
+
+
+def test_killed_leader_frees_lock_of_folder(start, server, folder):
+    string = server.service_string(f"TokenCache=file:{folder};", "TokenCacheWait=60;")
+    (leader,) = start(1).open(string)
+    fleet = start(PROCESSES).open(string, CONNECTIONS)
+    server.behave("gate")
+    leader.run("start")
+    server.wait_for_gate(1)
+    fleet.send("get")
+    leader.kill()
+    server.behave("normal")
+    results = fleet.results()
+    assert len(tokens_of(results)) == 1
+    assert server.request_count() == 2
+    # The lock ends with the process, and not with the time to wait.
+    assert max(result.finished - result.started for result in results) / 1e6 < ATTEMPT_INTERVAL_MS + SLACK_MS
