@@ -11,6 +11,7 @@ import time
 import chart
 import figures
 import report
+import sharing
 from programs import Program
 from fixture import Fixture
 
@@ -34,12 +35,13 @@ def commands():
         "authgrant, Python": [python, cached, "authgrant"],
         "google-auth, cached": [python, cached, "google"],
         "host": [str(BUILD_DIR / "host")],
+        "worker": [str(BUILD_DIR / "worker")],
     }
 
 
 def measure_all(fixture):
     command_lines = commands()
-    programs = {name: Program(*command) for name, command in command_lines.items() if name != "host"}
+    programs = {name: Program(*command) for name, command in command_lines.items() if name not in ("host", "worker")}
     yield from figures.measure_cached_read(programs)
     yield from figures.measure_python(programs)
     yield from figures.measure_go_binding(programs)
@@ -50,6 +52,7 @@ def measure_all(fixture):
     yield from figures.measure_full_cache(command_lines, lambda command: Program(*command))
     yield from figures.measure_gateway(command_lines, lambda command: Program(*command))
     yield from figures.measure_impersonation(programs, fixture)
+    yield from sharing.measure_sharing(fixture, command_lines, lambda command: Program(*command))
     yield from figures.measure_library(command_lines, str(LIBRARY), LIBRARY)
     yield from figures.measure_instructions(command_lines)
     for program in programs.values():

@@ -21,6 +21,7 @@ build_go_binding() {
 build_c() {
     local library=$1
     cc "${strict[@]}" $c/ours.c $c/bench.c -o "$out/ours" -L"$library" -lauthgrant -Wl,-rpath,"$library" -pthread
+    cc "${strict[@]}" tests/sharing/worker.c -o "$out/worker" -L"$library" -lauthgrant -Wl,-rpath,"$library" -pthread
     cc "${strict[@]}" $c/host.c $c/bench.c -o "$out/host" -pthread -ldl
     # JKS needs incremental SHA-1; OpenSSL 3's fastest API for it is deprecated.
     cc "${strict[@]}" -Wno-deprecated-declarations $c/floor.c $c/store.c $c/bench.c -o "$out/floor" \
@@ -44,6 +45,7 @@ build_peers() {
 
 scripts/setup.sh build bench
 scripts/setup.sh java >/dev/null || echo "no Java: JKS rows are left out"
+scripts/setup.sh redis >/dev/null || echo "no Redis: its rows are NOT RUN"
 mkdir -p "$out"
 export PYTHONDONTWRITEBYTECODE=1
 

@@ -17,16 +17,17 @@ static void check(authgrant_status status, authgrant_error *error) {
     die(authgrant_error_message(error));
 }
 
-/* Opens a connection with a key store and extra options. */
+/* Opens a connection with a key store, extra options, and those of BENCH_OPTIONS. */
 static authgrant_connection *open_with(const char *key, const char *extra) {
     authgrant_connection *connection = NULL;
     authgrant_error *error = NULL;
+    const char *options = getenv("BENCH_OPTIONS");
     char *text = NULL, *url = endpoint("ours"), *ca = fixture_file("ca.pem");
 
     if (asprintf(&text,
                  "AuthenticationMethod=55;ClaimsIssuer=1a2b3c4d5e_6f7g8h9g;ClaimsSubject=jsmith@example.com;"
-                 "JWTCertStore=%s;Scope=signature impersonation;ScopeIn=Claim;TokenURI=POST %s;TrustStore=%s;%s",
-                 key, url, ca, extra) < 0)
+                 "JWTCertStore=%s;Scope=signature impersonation;ScopeIn=Claim;TokenURI=POST %s;TrustStore=%s;%s%s",
+                 key, url, ca, options == NULL ? "" : options, extra) < 0)
         die("asprintf");
     check(authgrant_open(text, &connection, &error), error);
     free(text);
@@ -289,6 +290,7 @@ int main(int argc, char **argv) {
     int a, b;
     authgrant_connection *rsa, *ec;
 
+    check(authgrant_set_policy(AUTHGRANT_ALLOW_TOKEN_CACHE, 0, NULL), NULL);
     if (argc == 3 && strcmp(argv[1], "first") == 0) return run_first(argv[2]);
     setvbuf(stdout, NULL, _IOLBF, 0);
     rsa = open_pem("rsa.pem");

@@ -8,8 +8,8 @@ CONNECTIONS = 20
 # A lease lasts one second longer than the call of its owner.
 LEADER_TIMEOUT_MS = 3_000
 LEASE_MS = 4_000
-# The time for which a follower may sleep between two attempts to acquire the lease: eight polls.
-ATTEMPT_INTERVAL_MS = 400
+# The longest time between two attempts of a follower to acquire the lease.
+ATTEMPT_INTERVAL_MS = 350
 # Only delays of the machine.
 SLACK_MS = 10_000
 
