@@ -95,6 +95,7 @@ fn request<'a>(
         requirements,
         cache_key: context.cache_key,
         is_user_bound: config.flow.is_user_bound(),
-        may_prompt: context.may_prompt,
+        // Only a login in a browser: another request would send the refused refresh token again.
+        may_prompt: context.may_prompt && config.flow.login().is_some_and(|login| login.may_prompt),
     }
 }
