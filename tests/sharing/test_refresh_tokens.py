@@ -78,5 +78,5 @@ def test_killed_leader_costs_one_reuse_at_most(fleet, server, cache):
         else:
             # The answer to the leader was lost, and with it the next refresh token.
             assert server.reuses() == reuses + 1
-            assert {result.sqlstate for result in results} == {"28000"}
+            assert {result.status for result in results} == {"TOKEN_EXPIRED"}
     assert max(server.spent_refresh_tokens().values()) <= 2

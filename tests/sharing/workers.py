@@ -140,7 +140,9 @@ class Programs:
         run_tool("cc", "-std=gnu11", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror", "-I", HERE.parents[1] / "include",
             HERE / "worker.c", "-o", self.c[0], "-L", library.parent, "-lauthgrant", f"-Wl,-rpath,{library.parent}", "-pthread")
         self.go = [directory / "go"]
-        run_tool("env", "-C", HERE / "go", f"PKG_CONFIG_PATH={library.parent}/pkgconfig", "CGO_ENABLED=1", "go", "build", "-o", self.go[0], ".")
+        # Go does not compile a package again if the answer of pkg-config has changed, but it does if the variable has.
+        run_tool("env", "-C", HERE / "go", f"PKG_CONFIG_PATH={library.parent}/pkgconfig", f"CGO_LDFLAGS=-Wl,-rpath,{library.parent}",
+            "CGO_ENABLED=1", "go", "build", "-o", self.go[0], ".")
         # The package finds its library beside its modules.
         package = directory / "python" / "authgrant"
         package.mkdir(parents=True)
