@@ -18,15 +18,14 @@ from programs import run_in_turns
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / "tests" / "sharing"), str(ROOT / "bindings" / "python" / "tests")]
 
-from redis_server import PASSWORD, RedisServer  # noqa: E402
+from redis_server import RedisServer  # noqa: E402
 from workers import Fleet, Worker, tokens_of  # noqa: E402
 
 DELAY = 0.3
 # The default of TokenCacheTimeout.
 STORE_TIMEOUT_MS = 500
-# A wait that ends at its deadline ends after it.
-TIMER_SLACK_MS = 5
-NO_REDIS = "NOT RUN: redis-server is not installed"
+# A wait that ends at its deadline ends after it; and the two times that are compared vary.
+TIMER_SLACK_MS = 20
 
 
 class DelayedServer(http.server.ThreadingHTTPServer):
@@ -75,7 +74,7 @@ class Bench:
     def __init__(self, fixture, program, directory):
         self.key, self.program, self.directory = fixture.file("rsa.pem"), program, pathlib.Path(directory)
         self.server = DelayedServer()
-        self.redis = RedisServer(self.directory / "redis", is_recorded=False) if shutil.which("redis-server") else None
+        self.redis = RedisServer(self.directory / "redis", password="", is_recorded=False) if shutil.which("redis-server") else None
         self.numbers = itertools.count()
 
     def stop(self):
@@ -87,7 +86,7 @@ class Bench:
         """The options of an empty store."""
         if kind == "file":
             return f"TokenCache=file:{self.directory}/tokens-{next(self.numbers)};"
-        return f"TokenCache={self.redis.url()}?prefix=bench-{next(self.numbers)}:;TokenCachePassword={PASSWORD};"
+        return f"TokenCache={self.redis.url()}?prefix=bench-{next(self.numbers)}:;"
 
     def string(self, store):
         return (f"AuthenticationMethod=55;ClaimsIssuer=bench;ClaimsSubject=jsmith@example.com;JWTCertStore={self.key};"
@@ -138,7 +137,7 @@ def measure_sharing(fixture, commands, start):
 
 
 def row_without_redis(figure, target):
-    return Row(figure, "", None, None, target, None, note=NO_REDIS, in_chart=False)
+    return Row(figure, "", None, None, target, None, note="NOT RUN: redis-server is not installed", in_chart=False)
 
 
 def measure_herd(bench, rounds=5):
@@ -185,7 +184,7 @@ def measure_new_process(bench, rounds=12):
     for kind, (name, limit) in kinds.items():
         value = minimum(runs[kind])
         yield Row(f"first token of a new process, shared by {name}", "ms", value, fetch, f"≤ {limit} × fetching it",
-                  value <= limit * fetch, baseline_label="fetching it", in_chart=False)
+                  value <= limit * fetch, baseline_label="fetching it", in_chart=False, note=f"1/{fetch / value:.0f} of it")
     if bench.redis is None:
         yield row_without_redis("first token of a new process, shared by Redis", "≤ 0.1 × fetching it")
 
@@ -243,8 +242,7 @@ def measure_dead_redis(bench, rounds=3):
         kinds["it is stopped"] = lambda: stopped_server(bench)
 
     def tokens_with(port):
-        store = f"TokenCache=redis://127.0.0.1:{port};TokenCachePassword={PASSWORD};"
-        with bench.fleet(1, store) as fleet:
+        with bench.fleet(1, f"TokenCache=redis://127.0.0.1:{port};") as fleet:
             return [elapsed_ms(fleet.get()), elapsed_ms(fleet.get_again())]
 
     for name, opened in kinds.items():

@@ -14,16 +14,17 @@ START_TIMEOUT = 60
 class RedisServer:
     """A redis-server of `directory` on a port and a Unix socket. MONITOR writes its commands to the file `commands`."""
 
-    def __init__(self, directory, *options, prefix=(), bind="127.0.0.1", is_recorded=True):
+    def __init__(self, directory, *options, prefix=(), bind="127.0.0.1", password=PASSWORD, is_recorded=True):
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
+        self.password = password
         self.prefix = list(prefix)
         self.port = free_port()
         self.socket = directory / "redis.sock"
         self.commands = directory / "commands" if is_recorded else None
         self.command = [
             *self.prefix, "redis-server", "--bind", bind, "--port", str(self.port), "--unixsocket", str(self.socket), "--dir", str(directory),
-            "--requirepass", PASSWORD, "--masterauth", PASSWORD, "--save", "", "--rdbcompression", "no", "--maxmemory-policy", "noeviction",
+            "--requirepass", password, "--masterauth", password, "--save", "", "--rdbcompression", "no", "--maxmemory-policy", "noeviction",
             "--repl-diskless-sync-delay", "0", "--logfile", str(directory / "log"), *options,
         ]
         self.process = self.monitor = None
@@ -50,11 +51,11 @@ class RedisServer:
     @property
     def options(self):
         """The options of a connection string that name this server."""
-        return f"TokenCache={self.url()};TokenCachePassword={PASSWORD};"
+        return f"TokenCache={self.url()};TokenCachePassword={self.password};"
 
     def _cli(self):
         # Through the Unix socket, which is not in a network namespace.
-        return ["redis-cli", "-s", str(self.socket), "--no-auth-warning", "-a", PASSWORD]
+        return ["redis-cli", "-s", str(self.socket), *(["--no-auth-warning", "-a", self.password] if self.password else [])]
 
     def cli(self, *words, check=True):
         completed = subprocess.run([*self._cli(), *map(str, words)], capture_output=True, text=True, timeout=60)
@@ -70,13 +71,13 @@ class RedisServer:
         raise AssertionError(f"INFO {section} has no {name}")
 
     def command_counts(self):
-        """The number of calls of each command since CONFIG RESETSTAT, without those of this class."""
+        """The number of calls of each command since CONFIG RESETSTAT, without those that only this class sends."""
         counts = {}
         for line in self.cli("INFO", "commandstats").splitlines():
             if line.startswith("cmdstat_"):
                 name, values = line.removeprefix("cmdstat_").split(":")
                 counts[name] = int(values.split(",")[0].removeprefix("calls="))
-        return {name: count for name, count in counts.items() if name.split("|")[0] not in ("info", "config", "client", "monitor", "replconf", "psync", "ping", "auth")}
+        return {name: count for name, count in counts.items() if name.split("|")[0] not in ("info", "config", "client", "monitor", "replconf", "psync", "ping")}
 
     def kill(self):
         self._signal(signal.SIGKILL)
