@@ -57,6 +57,9 @@ const SHORT_POLLS: u32 = 8;
 /// The time between two attempts to acquire the lease, whose holder may have crashed.
 const LEASE_ATTEMPT_INTERVAL: Duration = Duration::from_millis(300);
 
+/// The time for which a store may wait for a change.
+const MAX_CHANGE_WAIT: Duration = Duration::from_millis(400);
+
 /// How often a request starts again because the lease was lost or another process has written.
 const MAX_ROUNDS: u32 = 3;
 
@@ -351,7 +354,9 @@ impl<'a> SharedEntry<'a> {
 
     fn wait_for_change(&self, current: &Current, polls: u32, request: &Request<'_>) -> StoreResult<()> {
         let (name, interval) = (&self.identity.name, self.poll_interval(polls));
-        let limit = self.limit(request.call);
+        // A store that waits itself has the usual time for its answer after that.
+        let limit = self.settings.timeout.saturating_add(MAX_CHANGE_WAIT);
+        let limit = request.call.capped(limit, TIMEOUT_SOURCE);
         self.store().wait_for_change(name, current.stored_generation, interval, &limit).map_err(StoreFailure)
     }
 
