@@ -53,6 +53,11 @@ class AuthorizationServer:
         """The response to all later token requests."""
         self.post("behavior", {"always": behavior})
 
+    def hold_next(self):
+        """The next token request waits for `open_gate`, and later ones do not."""
+        self.behave("normal")
+        self.post("behavior", ["gate"])
+
     def configure(self, **members):
         self.post("config", members)
 

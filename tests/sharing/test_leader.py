@@ -18,11 +18,10 @@ def test_leader_killed_costs_rest_of_lease(start, server, redis):
     string = server.service_string(redis.options, "TokenCacheWait=60;")
     (leader,) = start(1).open(string)
     fleet = start(PROCESSES).open(string, CONNECTIONS)
-    server.behave("gate")
+    server.hold_next()
     leader.run("start", LEADER_TIMEOUT_MS)
     server.wait_for_gate(1)
     leader.kill()
-    server.behave("normal")
     assert len(tokens_of(fleet.get())) == 1
     first, second = (request.at_ms for request in server.requests())
     assert second - first < LEASE_MS + ATTEMPT_INTERVAL_MS + SLACK_MS
@@ -33,12 +32,11 @@ def test_killed_leader_frees_lock_of_folder(start, server, folder):
     string = server.service_string(f"TokenCache=file:{folder};", "TokenCacheWait=60;")
     (leader,) = start(1).open(string)
     fleet = start(PROCESSES).open(string, CONNECTIONS)
-    server.behave("gate")
+    server.hold_next()
     leader.run("start")
     server.wait_for_gate(1)
     fleet.send("get")
     leader.kill()
-    server.behave("normal")
     results = fleet.results()
     assert len(tokens_of(results)) == 1
     assert server.request_count() == 2
