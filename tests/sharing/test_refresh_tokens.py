@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from workers import tokens_of
+from workers import Fleet, tokens_of
 
 PROCESSES = 20
 USER = "jsmith@example.com"
@@ -26,9 +26,11 @@ def test_refresh_token_is_spent_once(fleet, server, margin):
     lifetime, expiries = 5, 4
     server.configure(expires_in={"number": lifetime})
     processes = fleet(PROCESSES, server.new_refresh_token(USER), extra=f"RefreshMargin={margin};")
+    chance = random.Random(18)
     end = time.monotonic() + lifetime * (expiries + 1)
     while time.monotonic() < end:
-        assert len(tokens_of(processes.get())) <= 2
+        # Not always the same processes, so that several lead.
+        assert len(tokens_of(Fleet(chance.sample(processes.workers, PROCESSES // 2)).get())) <= 2
         time.sleep(0.1)
     spent = server.spent_refresh_tokens()
     assert len(spent) >= expiries
