@@ -275,7 +275,7 @@ mod tests {
             let mut text = String::new();
             while text.len() < 43 + number % 40 {
                 let word = capitalized(words[random.below(words.len())]);
-                text += &if number % 2 == 0 { word } else { with_digits_for_letters(&word) };
+                text += &if number.is_multiple_of(2) { word } else { with_digits_for_letters(&word) };
                 text += separator;
             }
             text + &(number % 100).to_string()
