@@ -135,6 +135,7 @@ const KEY: Area = Area {
         &["parsed_key", "private_key", "select"],
         &["crypto"],
         &["asn1", "source"],
+        &["shared_secret"],
         &["callback_signer", "file", "lenient_base64", "pkcs11_uri"],
         &["message"],
     ],

@@ -3,9 +3,9 @@
 
 use ::der::asn1::AnyRef;
 use aws_lc_rs::encoding::{AsBigEndian as _, AsDer, EcPrivateKeyBin, Pkcs8V1Der};
+use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
 use zeroize::Zeroizing;
 
-use super::PrivateKey;
 use crate::key::asn1::der;
 
 /// The secret part of a key, wiped when dropped.
@@ -21,29 +21,23 @@ pub enum KeyMaterial {
     },
 }
 
-impl PrivateKey {
-    /// The secret numbers; `None` for an external key.
-    pub(in crate::key) fn material(&self) -> Option<KeyMaterial> {
-        let numbers = match self {
-            Self::Rsa(pair, _) => {
-                let encoded: Pkcs8V1Der<'_> = pair.as_der().ok()?;
-                rsa_numbers(encoded.as_ref())?
-            }
-            Self::P256(pair) | Self::P384(pair) => {
-                // As long as the field of the curve, so that a leading zero is kept.
-                let scalar: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().ok()?;
-                let name: &[u8] = if matches!(self, Self::P256(_)) { b"P-256" } else { b"P-384" };
-                join_numbers(&[name, scalar.as_ref()])
-            }
-            Self::Ed25519(pair) => {
-                // `seed` would leave a copy that is not wiped.
-                let encoded = AsDer::<Pkcs8V1Der<'_>>::as_der(pair).ok()?;
-                join_numbers(&[b"Ed25519", der::parse_octets(pkcs8_key(encoded.as_ref())?)?])
-            }
-            Self::HmacSecret(secret) => return Some(secret.material()),
-            Self::External(_) => return None,
-        };
-        Some(KeyMaterial::PrivateKey(numbers))
+impl KeyMaterial {
+    pub(super) fn of_rsa_key(pair: &RsaKeyPair) -> Option<Self> {
+        let encoded: Pkcs8V1Der<'_> = pair.as_der().ok()?;
+        rsa_numbers(encoded.as_ref()).map(Self::PrivateKey)
+    }
+
+    pub(super) fn of_ec_key(pair: &EcdsaKeyPair, curve: &str) -> Option<Self> {
+        // As long as the field of the curve, so that a leading zero is kept.
+        let scalar: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().ok()?;
+        Some(Self::PrivateKey(join_numbers(&[curve.as_bytes(), scalar.as_ref()])))
+    }
+
+    pub(super) fn of_ed25519_key(pair: &Ed25519KeyPair) -> Option<Self> {
+        // `seed` would leave a copy that is not wiped.
+        let encoded = AsDer::<Pkcs8V1Der<'_>>::as_der(pair).ok()?;
+        let seed = der::parse_octets(pkcs8_key(encoded.as_ref())?)?;
+        Some(Self::PrivateKey(join_numbers(&[b"Ed25519", seed])))
     }
 }
 

@@ -19,6 +19,7 @@ use crate::key::asn1::der;
 use crate::key::crypto::algorithm;
 use crate::key::private_key::external::ExternalKey;
 use crate::key::private_key::hmac_secret::HmacSecret;
+use crate::key::private_key::material::KeyMaterial;
 use crate::key::source::KeySource;
 use crate::sys::with_forks_blocked;
 
@@ -98,6 +99,18 @@ impl PrivateKey {
         }
         .ok()?;
         Some(info.as_ref().to_vec())
+    }
+
+    /// The secret numbers; `None` for an external key.
+    pub(super) fn material(&self) -> Option<KeyMaterial> {
+        match self {
+            Self::Rsa(pair, _) => KeyMaterial::of_rsa_key(pair),
+            Self::P256(pair) => KeyMaterial::of_ec_key(pair, "P-256"),
+            Self::P384(pair) => KeyMaterial::of_ec_key(pair, "P-384"),
+            Self::Ed25519(pair) => KeyMaterial::of_ed25519_key(pair),
+            Self::HmacSecret(secret) => Some(secret.material()),
+            Self::External(_) => None,
+        }
     }
 
     /// Public key in the encoding of a certificate; empty for a shared secret.
