@@ -145,6 +145,8 @@ fn different_settings_have_different_texts() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn labeled_values_are_read_back(values in proptest::collection::vec(
         (proptest::sample::select(&["a", "b c", "iss"][..]), proptest::collection::vec(any::<u8>(), 0..40)), 0..200,
