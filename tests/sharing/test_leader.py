@@ -1,4 +1,4 @@
-"""A leader that is killed while it requests a token."""
+"""A leader that is killed, or that waits for long, while it requests a token."""
 
 from workers import tokens_of
 
@@ -42,3 +42,22 @@ def test_killed_leader_frees_lock_of_folder(start, server, folder):
     assert server.request_count() == 2
     # The lock ends with the process, and not with the time to wait.
     assert max(result.finished - result.started for result in results) / 1e6 < ATTEMPT_INTERVAL_MS + SLACK_MS
+
+
+def test_slow_leader_delays_others_by_time_to_wait(start, server, cache):
+    wait_ms = 1_000
+    string = server.service_string(cache, f"TokenCacheWait={wait_ms // 1000};")
+    (leader,) = start(1).open(string)
+    fleet = start(PROCESSES).open(string, CONNECTIONS)
+    server.hold_next()
+    leader.run("start")
+    server.wait_for_gate(1)
+    results = fleet.get()
+    assert len(tokens_of(results)) == PROCESSES, "each requests one"
+    assert min(result.finished - result.started for result in results) / 1e6 >= wait_ms
+    # Only the leader writes.
+    server.open_gate()
+    (token,) = tokens_of([leader.wait()])
+    assert tokens_of(start(1).open(string).get()) == {token}
+    assert server.request_count() == 1 + PROCESSES
+    assert fleet.warning_counts() == [0] * PROCESSES

@@ -11,9 +11,6 @@ import warnings
 
 import authgrant
 
-# AUTHGRANT_ALLOW_TOKEN_CACHE
-ALLOW_TOKEN_CACHE = 4
-
 connections = []
 
 
@@ -51,7 +48,7 @@ def use_inherited(barrier):
 def _child(method, string, barrier, queue):
     try:
         if method == "spawn":
-            authgrant.set_policy(allow=ALLOW_TOKEN_CACHE)
+            authgrant.set_policy(allow=authgrant.Allow.TOKEN_CACHE)
         queue.put(["OK", use_inherited(barrier) if method == "fork" else open_and_get(string, barrier)])
     except authgrant.Error as error:
         queue.put([type(error).__name__, flatten(error)])
