@@ -15,7 +15,7 @@ use std::time::Duration;
 use aws_lc_rs::aead::{Aad, NONCE_LEN, Nonce};
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::Identity;
 use crate::base::cache_key::CacheKey;
@@ -69,15 +69,9 @@ pub(super) struct Content {
 }
 
 /// Secret text, wiped when dropped.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]
 pub(super) struct Text(String);
-
-impl Drop for Text {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
 
 impl Text {
     fn from_bytes(bytes: &[u8]) -> Self {
@@ -367,3 +361,6 @@ pub(super) fn next_generation(seen: u64, clock: &dyn Clock) -> u64 {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
