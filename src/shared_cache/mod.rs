@@ -17,6 +17,10 @@
 
 mod entry;
 mod identity;
+#[cfg(test)]
+mod testing;
+#[cfg(all(test, not(feature = "model")))]
+mod tests;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -114,6 +118,8 @@ pub struct SharedEntry<'a> {
     settings: &'a SharedCacheConfig,
     process: &'a Process,
     warn: &'a dyn Fn(Error),
+    /// As [`POLL_INTERVALS`]; zero in tests.
+    poll_intervals: (Duration, Duration),
 }
 
 /// The lease that this process holds.
@@ -180,7 +186,7 @@ impl<'a> SharedEntry<'a> {
             return Ok(None);
         };
         let handle = process.token_stores.get(&settings.location)?;
-        Ok(Some(Self { identity, handle, settings, process, warn }))
+        Ok(Some(Self { identity, handle, settings, process, warn, poll_intervals: POLL_INTERVALS }))
     }
 
     /// Returns the token of the entry, or else requests one from `source` and shares it.
@@ -373,7 +379,7 @@ impl<'a> SharedEntry<'a> {
 
     /// The first polls follow each other closely, since most requests take a few hundred milliseconds at most.
     fn poll_interval(&self, polls: u32) -> Duration {
-        let (min, max) = POLL_INTERVALS;
+        let (min, max) = self.poll_intervals;
         let base = if polls < SHORT_POLLS { min } else { max.checked_div(2).unwrap_or(min) };
         base.saturating_add(self.process.jitter.sample().scale_duration(max.saturating_sub(base)))
     }
@@ -385,7 +391,8 @@ impl<'a> SharedEntry<'a> {
                 return Ok(Some(lease));
             }
             let is_over = self.now().saturating_sub(started) >= self.settings.wait;
-            if is_over || request.call.check().is_err() || request.call.sleep(POLL_INTERVALS.1).is_err() {
+            if is_over || request.call.check().is_err() || request.call.sleep(self.poll_intervals.1).is_err()
+            {
                 return Ok(None);
             }
         }

@@ -9,6 +9,8 @@ mod folder;
 mod location;
 mod redis;
 mod registry;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::time::Duration;
 

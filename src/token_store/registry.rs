@@ -97,6 +97,11 @@ impl StoreHandle {
         Self { store, name: location.describe(), health: Mutex::default() }
     }
 
+    #[cfg(test)]
+    pub(crate) fn for_test(store: impl TokenStore + 'static) -> Arc<Self> {
+        Arc::new(Self::new(&StoreLocation::Application, Store::Own(Box::new(store))))
+    }
+
     /// The store.
     #[must_use]
     pub fn store(&self) -> &dyn TokenStore {

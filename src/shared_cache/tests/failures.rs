@@ -1,0 +1,118 @@
+//! A store that fails: no token is lost, one warning is given, and the store is asked again after a pause.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::seconds;
+use crate::base::call::CallContext;
+use crate::base::error::{Status, WarningKind};
+use crate::shared_cache::testing::{LIFETIME, SimulatedProcess, World, value};
+use crate::token_store::MAX_VALUE_LEN;
+use crate::token_store::testing::Fault::{self, AfterEffect, BeforeEffect};
+use crate::token_store::testing::Operation::{self, Get, Lease, Put, Release};
+
+/// A process whose operation `number` fails once.
+fn process_failing_at(world: &World, number: usize, fault: Fault, is_user_bound: bool) -> SimulatedProcess {
+    let process = world.process_with(move |current, _| (current == number).then_some(fault));
+    if is_user_bound { process.with_login() } else { process }
+}
+
+#[test]
+fn failed_release_is_harmless() {
+    let world = World::new();
+    let other = Mutex::new(Some(world.process()));
+    let process = world.process_with(move |_, operation| {
+        if operation == Lease
+            && let Some(other) = other.lock().unwrap().take()
+        {
+            other.get().unwrap();
+        }
+        (operation == Release).then_some(BeforeEffect)
+    });
+    assert_eq!(process.get_value(), "at1");
+    assert_eq!((process.operations().pop(), process.take_warnings()), (Some(Release), vec![]));
+}
+
+#[test]
+fn call_that_ends_during_failure_fails() {
+    for is_user_bound in [false, true] {
+        for number in 0..3 {
+            let world = World::new();
+            let call = CallContext::unbounded();
+            let cancel = Arc::clone(&call.cancel);
+            let process = world.process_with(move |current, _| {
+                (current == number).then(|| {
+                    cancel.cancel();
+                    AfterEffect
+                })
+            });
+            let process = if is_user_bound { process.with_login() } else { process };
+            assert_eq!(process.get_in(&call).unwrap_err().status(), Status::Cancelled);
+            assert_eq!((process.take_warnings(), world.server.request_count()), (vec![], 0));
+        }
+    }
+}
+
+#[test]
+fn dead_store_is_asked_after_growing_pauses() {
+    let world = World::new();
+    let process = world.process_with(|_, _| Some(BeforeEffect));
+    let mut times = Vec::new();
+    for second in 0..200 {
+        process.get().unwrap();
+        if !process.operations().is_empty() {
+            times.push(second);
+        }
+        world.advance(seconds(1));
+    }
+    assert_eq!(times, [0, 1, 3, 7, 15, 31, 63, 123, 183]);
+    assert_eq!(process.take_warnings().len(), 1);
+}
+
+#[test]
+fn store_that_answers_again_is_used() {
+    for operation in [Get, Lease, Put] {
+        let world = World::new();
+        let is_down = Arc::new(AtomicBool::new(true));
+        let down = Arc::clone(&is_down);
+        let process = world.process_with(move |_, current| {
+            (current == operation && down.load(Ordering::SeqCst)).then_some(BeforeEffect)
+        });
+        process.get().unwrap();
+        is_down.store(false, Ordering::SeqCst);
+        world.advance(seconds(20));
+        assert!(process.get().unwrap().is_shared());
+        is_down.store(true, Ordering::SeqCst);
+        world.advance(LIFETIME);
+        process.get().unwrap();
+        assert_eq!(process.take_warnings().len(), 2, "{operation:?}: a new failure gives a new warning");
+    }
+}
+
+#[test]
+fn one_process_has_one_pause_for_all_entries() {
+    let world = World::new();
+    let failures = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&failures);
+    let mut process = world.process_with(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Some(BeforeEffect)
+    });
+    for user in 1..=100 {
+        process.user = user;
+        process.get().unwrap();
+    }
+    assert_eq!(failures.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn too_long_token_is_not_shared() {
+    let world = World::new();
+    world.server.state.lock().padding = "x".repeat(MAX_VALUE_LEN);
+    let process = world.process();
+    let token = process.get().unwrap();
+    assert!(token.value.to_bytes().len() > MAX_VALUE_LEN && !token.is_shared());
+    assert_eq!((world.entry().is_none(), process.take_warnings()), (true, vec![]));
+    assert_eq!(process.operations(), [Get, Lease, Get, Release]);
+}

@@ -1,0 +1,159 @@
+//! Waiting for the lease, holding it, and its end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::seconds;
+use crate::base::call::CallContext;
+use crate::base::error::{ErrorKind, NetworkError, OAuthReason, Status};
+use crate::base::secret::Secret;
+use crate::shared_cache::testing::{RequestPhase, World, identity, refusal, value};
+use crate::shared_cache::{Error, MAX_LEASE};
+use crate::token::AccessToken;
+use crate::token_store::testing::Operation::{self, Get, Lease, Put, Release};
+
+fn elapsed(world: &World, work: impl FnOnce()) -> Duration {
+    let before = world.time.millis();
+    work();
+    Duration::from_millis(world.time.millis() - before)
+}
+
+#[test]
+fn crashed_leader_delays_others_until_its_lease_ends() {
+    for is_user_bound in [false, true] {
+        let world = World::new();
+        world.store.lease_for_crashed(&identity(1).name, MAX_LEASE);
+        let processes: Vec<_> = (0..3)
+            .map(|_| {
+                let process = world.slow_process(100).with_wait(seconds(60));
+                if is_user_bound { process.with_login() } else { process }
+            })
+            .collect();
+        let time = elapsed(&world, || {
+            std::thread::scope(|scope| {
+                let threads: Vec<_> =
+                    processes.iter().map(|process| scope.spawn(|| process.get_value())).collect();
+                for thread in threads {
+                    assert_eq!(thread.join().unwrap(), "at1");
+                }
+            });
+        });
+        assert_eq!(world.server.request_count(), 1);
+        assert!(time >= MAX_LEASE && time < MAX_LEASE + seconds(8), "{time:?}");
+    }
+}
+
+#[test]
+fn process_requests_alone_after_wait() {
+    let world = World::new();
+    world.store.lease_for_crashed(&identity(1).name, MAX_LEASE);
+    let process = world.slow_process(100);
+    let time = elapsed(&world, || {
+        let token = process.get().unwrap();
+        assert!(!token.is_shared());
+    });
+    assert!(time >= seconds(5) && time < seconds(6), "{time:?}");
+    assert!(!process.operations().contains(&Put) && world.entry().is_none());
+    assert_eq!(process.take_warnings(), [], "the store works");
+}
+
+#[test]
+fn waiting_leaves_half_of_call() {
+    let world = World::new();
+    world.store.lease_for_crashed(&identity(1).name, MAX_LEASE);
+    let process = world.slow_process(100).with_wait(seconds(60));
+    let call = CallContext::with_timeout(seconds(8), "a test");
+    let time = elapsed(&world, || drop(process.get_in(&call).unwrap()));
+    assert!(time > seconds(3) && time < seconds(5), "{time:?}");
+}
+
+#[test]
+fn refresh_token_is_not_sent_while_lease_is_held() {
+    let world = World::new();
+    world.store.lease_for_crashed(&identity(1).name, seconds(1000));
+    let process = world.slow_process(100).with_login();
+    let time = elapsed(&world, || {
+        let error = process.get().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error}");
+    });
+    assert!(time > MAX_LEASE, "{time:?}");
+    assert_eq!((world.server.request_count(), process.take_warnings()), (0, vec![]));
+}
+
+#[test]
+fn failed_leader_releases_lease() {
+    for error in [
+        Error::new(NetworkError::Connection, "network", "no"),
+        Error::new(ErrorKind::Cancelled, "call", "no"),
+        refusal(OAuthReason::Denied, "invalid_grant"),
+    ] {
+        let world = World::new();
+        let process = world.process();
+        world.server.refuse_next(error);
+        process.get().unwrap_err();
+        assert!(!world.store.is_leased(&identity(1).name));
+        let last = *process.operations().last().unwrap();
+        assert!(last == Release || last == Put, "{last:?}");
+    }
+}
+
+/// Runs a process whose call is cancelled before its `cancelled`-th operation; returns the outcome and the number
+/// of operations.
+fn cancel_before(
+    cancelled: usize,
+    is_user_bound: bool,
+) -> (World, crate::base::error::Result<AccessToken>, Vec<Operation>) {
+    let world = World::new();
+    let call = CallContext::unbounded();
+    let cancel = Arc::clone(&call.cancel);
+    let process = world.process_with(move |number, _| {
+        if number == cancelled {
+            cancel.cancel();
+        }
+        None
+    });
+    let process = if is_user_bound { process.with_login() } else { process };
+    let outcome = process.get_in(&call);
+    assert_eq!(process.take_warnings(), [], "{cancelled}: the store has not failed");
+    (world, outcome, process.operations())
+}
+
+#[test]
+fn deadline_of_call_ends_wait() {
+    for is_user_bound in [false, true] {
+        let world = World::new();
+        world.store.lease_for_crashed(&identity(1).name, seconds(1000));
+        let process = world.process().with_wait(seconds(60));
+        let process = if is_user_bound { process.with_login() } else { process };
+        let call = CallContext::with_timeout(Duration::from_millis(20), "a test");
+        let error = process.get_in(&call).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error}");
+        assert_eq!(process.take_warnings(), []);
+    }
+}
+
+/// A process whose request takes 20 s, more than its lease; `meanwhile` runs before the response.
+fn get_slowly(world: &World, meanwhile: impl Fn() + Send + 'static) -> (AccessToken, Vec<Operation>) {
+    let process = world.process();
+    let server = Arc::clone(&process.source.server);
+    process.source.during_request(move |phase| {
+        if phase == RequestPhase::Receive {
+            server.advance(seconds(20));
+            meanwhile();
+        }
+        Ok(())
+    });
+    (process.get().unwrap(), process.operations())
+}
+
+#[test]
+fn leader_without_lease_overwrites_nothing() {
+    let world = World::new();
+    let successor = world.process();
+    let (token, _) = get_slowly(&world, move || assert_eq!(successor.get_value(), "at2"));
+    assert!(value(&token) == "at1" && !token.is_shared());
+    assert_eq!(world.process().get_value(), "at2");
+    let (token, _) = get_slowly(&World::new(), || {});
+    assert!(!token.is_shared(), "the lease has ended, although nobody else holds it");
+}

@@ -1,0 +1,175 @@
+//! Refresh tokens that are valid once, and logins.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::seconds;
+use crate::base::call::CallContext;
+use crate::base::error::{Error, NetworkError, OAuthReason, Status};
+use crate::base::secret::Secret;
+use crate::shared_cache::testing::{
+    LIFETIME, RequestPhase, SimulatedProcess, World, identity, refusal, value,
+};
+use crate::shared_cache::{MAX_LEASE, TokenSource};
+use crate::token_store::testing::Fault::BeforeEffect;
+use crate::token_store::testing::Operation::{Get, Lease, Put, Release};
+
+fn shared_refresh_token(world: &World) -> Option<String> {
+    Some(world.entry()?.refresh_token()?.reveal().to_owned())
+}
+
+#[test]
+fn intent_is_written_before_refresh_token_is_sent() {
+    let world = Arc::new(World::new());
+    let process = world.user_process();
+    let seen = Arc::clone(&world);
+    process.source.before_next_request(move || {
+        let content = seen.entry().unwrap().content;
+        assert!(content.is_spending && content.token.is_none());
+        assert_eq!(content.refresh_token.unwrap().to_secret().reveal(), "r0");
+        assert_eq!(seen.server.request_count(), 0);
+    });
+    process.get().unwrap();
+    assert!(!world.entry().unwrap().content.is_spending);
+}
+
+#[test]
+fn late_leader_does_not_send_refresh_token() {
+    let world = World::new();
+    let time = world.time.clone();
+    let process = world.process_with(move |number, _| {
+        if number == 2 {
+            time.advance(seconds(11));
+        }
+        None
+    });
+    let process = process.with_login();
+    assert_eq!(process.get_value(), "at1");
+    let operations = process.operations();
+    assert_eq!(operations.iter().filter(|operation| **operation == Lease).count(), 2, "{operations:?}");
+    assert_eq!(world.server.sent_refresh_tokens(), ["r0"]);
+}
+
+/// A process that is killed after the server has processed its request.
+fn crash_after_send(world: &World) {
+    let is_dead = Arc::new(AtomicBool::new(false));
+    let dead = Arc::clone(&is_dead);
+    let process = world.process_with(move |_, _| dead.load(Ordering::SeqCst).then_some(BeforeEffect));
+    let process = process.with_login();
+    process.source.during_request(move |phase| {
+        if phase == RequestPhase::Receive {
+            is_dead.store(true, Ordering::SeqCst);
+            std::panic::resume_unwind(Box::new("killed"));
+        }
+        Ok(())
+    });
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(process.get())));
+    assert!(outcome.is_err() && world.store.is_leased(&identity(1).name));
+}
+
+#[test]
+fn successor_of_crashed_leader_sends_refresh_token_once_more() {
+    let world = World::new();
+    world.server.state.lock().accepts_reuse = true;
+    crash_after_send(&world);
+    assert!(world.entry().unwrap().content.is_spending);
+    let process = world.slow_process(100).with_login();
+    assert_eq!(process.get_value(), "at2");
+    assert!(world.time.millis() >= 15_000, "after the lease of the crashed leader");
+    assert_eq!(world.user_process().get_value(), "at2");
+    assert_eq!(world.server.sent_refresh_tokens(), ["r0", "r0"]);
+}
+
+#[test]
+fn login_lost_in_crash_is_reported_once() {
+    let world = World::new();
+    crash_after_send(&world);
+    let process = world.slow_process(100).with_login();
+    assert_eq!(process.get().unwrap_err().status(), Status::ConsentRequired);
+    assert_eq!(world.server.sent_refresh_tokens(), ["r0", "r0"]);
+    assert_eq!(shared_refresh_token(&world), None);
+    let other = world.user_process();
+    assert_eq!(other.get().unwrap_err().status(), Status::ConsentRequired);
+    assert_eq!(world.server.request_count(), 2, "the refusal is shared");
+}
+
+#[test]
+fn late_sender_adopts_token_of_its_successor() {
+    let world = World::new();
+    let process = world.user_process();
+    let successor = world.user_process();
+    let server = Arc::clone(&world.server);
+    // A pause between the announcement and the request, longer than the lease.
+    process.source.before_next_request(move || {
+        server.advance(MAX_LEASE);
+        assert_eq!(successor.get_value(), "at1");
+    });
+    assert_eq!(process.get_value(), "at1");
+    assert_eq!(world.server.sent_refresh_tokens(), ["r0", "r0"]);
+    assert_eq!(shared_refresh_token(&world).unwrap(), "r1");
+    world.advance(LIFETIME);
+    assert_eq!(process.get_value(), "at2");
+}
+
+fn revoke_login(world: &World) {
+    world.server.state.lock().current_refresh_token = 1000;
+}
+
+/// A process whose user can log in.
+fn interactive_process(world: &World) -> SimulatedProcess {
+    let mut process = world.user_process();
+    process.source.can_log_in = true;
+    process
+}
+
+#[test]
+fn refusal_does_not_keep_user_from_login() {
+    let world = World::new();
+    revoke_login(&world);
+    world.user_process().get().unwrap_err();
+    let process = interactive_process(&world);
+    assert_eq!(process.get_value(), "at1");
+}
+
+#[test]
+fn lost_response_leaves_announcement() {
+    let world = World::new();
+    let process = world.user_process();
+    let is_first = Mutex::new(true);
+    process.source.during_request(move |phase| {
+        if phase == RequestPhase::Receive && std::mem::take(&mut *is_first.lock().unwrap()) {
+            return Err(Error::new(NetworkError::Connection, "network", "closed"));
+        }
+        Ok(())
+    });
+    process.get().unwrap_err();
+    let content = world.entry().unwrap().content;
+    assert!(content.is_spending && content.refusal.is_none());
+}
+
+#[test]
+fn published_login_is_shared() {
+    let world = World::new();
+    let (process, other) = (world.user_process(), world.user_process());
+    other.get().unwrap();
+    let generation = world.entry().unwrap().generation;
+    let token = process.source.token("published".to_owned());
+    let call = CallContext::unbounded();
+    process.entry().publish(&token, Some(&Secret::from("r9")), &process.request(&call));
+    assert!(token.is_shared() && world.entry().unwrap().generation > generation);
+    assert_eq!(world.user_process().get_value(), "published");
+    assert_eq!(shared_refresh_token(&world).unwrap(), "r9");
+}
+
+#[test]
+fn early_refresh_of_user_sends_refresh_token_once() {
+    let world = World::new();
+    let (first, second) = (world.user_process(), world.user_process());
+    first.get().unwrap();
+    second.get().unwrap();
+    world.advance(LIFETIME - seconds(30));
+    assert_eq!(value(&first.refresh_early().unwrap()), "at2");
+    assert_eq!(value(&second.refresh_early().unwrap()), "at2");
+    assert_eq!(world.server.sent_refresh_tokens(), ["r0", "r1"]);
+    assert_eq!(second.source.refresh_token().unwrap().reveal(), "r0", "only a leader needs it");
+}
