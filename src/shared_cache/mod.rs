@@ -22,7 +22,7 @@ mod testing;
 #[cfg(all(test, not(feature = "model")))]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ use crate::process::{Process, random_bytes};
 use crate::resolve::{Config, SharedCacheConfig};
 use crate::token::AccessToken;
 use crate::token::cache::{FetchKind, Requirements, is_fresh_now, is_usable_now};
-use crate::token_store::{self, Owner, Put, StoreHandle, TokenStore};
+use crate::token_store::{self, Access, Owner, Put, StoreHandle, TokenStore};
 
 use entry::{Content, Entry, Refusal, SharedToken};
 
@@ -111,22 +111,44 @@ pub struct Request<'a> {
     pub may_prompt: bool,
 }
 
-/// The shared entry of one connection.
+/// The shared entry of one connection, for one call.
 pub struct SharedEntry<'a> {
     identity: Identity,
     handle: Arc<StoreHandle>,
     settings: &'a SharedCacheConfig,
     process: &'a Process,
     warn: &'a dyn Fn(Error),
+    /// When an operation began that failed. The store is not asked again in this call.
+    failed_at: Cell<Option<Duration>>,
     /// As [`POLL_INTERVALS`]; zero in tests.
     poll_intervals: (Duration, Duration),
 }
 
-/// The lease that this process holds.
-struct Lease {
+/// The lease that this process holds. Released when dropped, also by a panic: some stores would keep it until the
+/// process ends.
+struct Lease<'e> {
+    entry: &'e SharedEntry<'e>,
     owner: Owner,
     /// On the boot-time clock, from before the lease was requested.
     ends_at: Duration,
+    /// Whether a write has released it.
+    is_released: Cell<bool>,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if self.is_released.get() {
+            return;
+        }
+        let SharedEntry { identity, handle, settings, failed_at, .. } = self.entry;
+        let waited = failed_at.get().map(|failed_at| self.entry.now().saturating_sub(failed_at));
+        // Also for a call that has ended: the others need not wait for the end of the lease. A store that has failed
+        // is given the rest of its time: it may have answered with an error at once.
+        let timeout = settings.timeout.saturating_sub(waited.unwrap_or_default());
+        let limit = CallContext::with_timeout(timeout, TIMEOUT_SOURCE);
+        // Best effort: the lease ends by itself.
+        let _ = handle.store().release(&identity.name, &self.owner, &limit);
+    }
 }
 
 /// How a round ended.
@@ -142,8 +164,8 @@ enum Round {
 }
 
 /// The outcome of waiting for the lease.
-enum Acquired {
-    Lease(Lease),
+enum Acquired<'e> {
+    Lease(Lease<'e>),
     Outcome(Result<AccessToken>),
     /// The time to wait is over.
     TimedOut,
@@ -159,18 +181,21 @@ struct Current {
 
 /// What the leader has written.
 struct Leadership<'l> {
-    lease: &'l Lease,
+    lease: &'l Lease<'l>,
     stored_generation: u64,
     /// The content that the next write is based on.
     content: Content,
     /// Whether the lease was lost, or another process has written.
     is_lost: bool,
-    /// Whether the store failed since the lease was acquired.
-    has_failed: bool,
 }
 
-/// A failure of the store.
-struct StoreFailure(Error);
+/// A failure of an operation of the store: of the store, or because the call has ended.
+struct StoreFailure {
+    error: Error,
+    access: Access,
+    /// On the boot-time clock.
+    asked_at: Duration,
+}
 
 type StoreResult<T> = std::result::Result<T, StoreFailure>;
 
@@ -186,7 +211,15 @@ impl<'a> SharedEntry<'a> {
             return Ok(None);
         };
         let handle = process.token_stores.get(&settings.location)?;
-        Ok(Some(Self { identity, handle, settings, process, warn, poll_intervals: POLL_INTERVALS }))
+        Ok(Some(Self {
+            identity,
+            handle,
+            settings,
+            process,
+            warn,
+            failed_at: Cell::new(None),
+            poll_intervals: POLL_INTERVALS,
+        }))
     }
 
     /// Returns the token of the entry, or else requests one from `source` and shares it.
@@ -211,9 +244,9 @@ impl<'a> SharedEntry<'a> {
                     self.publish(&token, source.refresh_token().as_ref(), request);
                     return Ok(token);
                 }
-                Err(StoreFailure(error)) => {
+                Err(failure) => {
                     request.call.check()?;
-                    self.report_failure(&error, asked_at);
+                    self.report_failure(&failure);
                     return fetch_alone(request, source);
                 }
             }
@@ -253,8 +286,8 @@ impl<'a> SharedEntry<'a> {
             let content = content(entry.as_ref());
             Ok(self.write(&lease, stored_generation, content, true, request)?.is_some())
         };
-        change().unwrap_or_else(|StoreFailure(error)| {
-            self.report_failure(&error, asked_at);
+        change().unwrap_or_else(|failure| {
+            self.report_failure(&failure);
             false
         })
     }
@@ -275,12 +308,7 @@ impl<'a> SharedEntry<'a> {
                 });
                 Ok(Round::Alone)
             }
-            Acquired::Lease(lease) => {
-                let round = self.lead(&lease, request, source);
-                // Without effect if a write has released it. Best effort: the lease ends by itself.
-                let _ = self.store().release(&self.identity.name, &lease.owner, &self.limit(request.call));
-                round
-            }
+            Acquired::Lease(lease) => self.lead(&lease, request, source),
         }
     }
 
@@ -323,7 +351,7 @@ impl<'a> SharedEntry<'a> {
     }
 
     /// Acquires the lease, or waits for the outcome of its holder. `current` is the entry as read before.
-    fn acquire(&self, mut current: Current, request: &Request<'_>) -> StoreResult<Acquired> {
+    fn acquire(&self, mut current: Current, request: &Request<'_>) -> StoreResult<Acquired<'_>> {
         let started = self.now();
         let limit = self.wait_limit(request);
         let mut next_attempt = started;
@@ -359,11 +387,12 @@ impl<'a> SharedEntry<'a> {
     }
 
     fn wait_for_change(&self, current: &Current, polls: u32, request: &Request<'_>) -> StoreResult<()> {
-        let (name, interval) = (&self.identity.name, self.poll_interval(polls));
+        let interval = self.poll_interval(polls);
         // A store that waits itself has the usual time for its answer after that.
-        let limit = self.settings.timeout.saturating_add(MAX_CHANGE_WAIT);
-        let limit = request.call.capped(limit, TIMEOUT_SOURCE);
-        self.store().wait_for_change(name, current.stored_generation, interval, &limit).map_err(StoreFailure)
+        let timeout = self.settings.timeout.saturating_add(MAX_CHANGE_WAIT);
+        self.ask_within(timeout, Access::Read, request.call, |store, limit| {
+            store.wait_for_change(&self.identity.name, current.stored_generation, interval, limit)
+        })
     }
 
     /// How long to wait for another process. It leaves half of the call's time for a request of one's own. A request
@@ -384,7 +413,7 @@ impl<'a> SharedEntry<'a> {
         base.saturating_add(self.process.jitter.sample().scale_duration(max.saturating_sub(base)))
     }
 
-    fn wait_for_lease(&self, request: &Request<'_>) -> StoreResult<Option<Lease>> {
+    fn wait_for_lease(&self, request: &Request<'_>) -> StoreResult<Option<Lease<'_>>> {
         let started = self.now();
         loop {
             if let Some(lease) = self.try_lease(request)? {
@@ -398,26 +427,31 @@ impl<'a> SharedEntry<'a> {
         }
     }
 
-    fn try_lease(&self, request: &Request<'_>) -> StoreResult<Option<Lease>> {
+    fn try_lease(&self, request: &Request<'_>) -> StoreResult<Option<Lease<'_>>> {
         let asked_at = self.now();
         let needed =
             request.call.deadline.remaining().map(|remaining| remaining.saturating_add(LEASE_MARGIN));
         let duration = needed.map_or(MAX_LEASE, |needed| needed.min(MAX_LEASE));
         let owner = Owner(random_bytes());
-        let taken = self.store().lease(&self.identity.name, &owner, duration, &self.limit(request.call));
-        let taken = taken.map_err(StoreFailure)?;
-        Ok(taken.then(|| Lease { owner, ends_at: asked_at.saturating_add(duration) }))
+        let taken = self.ask(Access::Write, request.call, |store, limit| {
+            store.lease(&self.identity.name, &owner, duration, limit)
+        })?;
+        Ok(taken.then(|| Lease {
+            entry: self,
+            owner,
+            ends_at: asked_at.saturating_add(duration),
+            is_released: Cell::new(false),
+        }))
     }
 
     /// Requests a token as the holder of the lease, and writes the outcome.
-    fn lead(&self, lease: &Lease, request: &Request<'_>, source: &dyn TokenSource) -> StoreResult<Round> {
+    fn lead(&self, lease: &Lease<'_>, request: &Request<'_>, source: &dyn TokenSource) -> StoreResult<Round> {
         let Current { entry, stored_generation } = self.read(request)?;
         if let Some(outcome) = self.outcome(entry.as_ref(), request) {
             return Ok(Round::Done(outcome));
         }
         let content = entry.as_ref().map(Entry::carry_over).unwrap_or_default();
-        let mut leadership =
-            Leadership { lease, stored_generation, content, is_lost: false, has_failed: false };
+        let mut leadership = Leadership { lease, stored_generation, content, is_lost: false };
         if entry.as_ref().is_some_and(|entry| self.is_rejected(entry)) {
             leadership.content.reject_token();
             if !self.advance(&mut leadership, request)? {
@@ -436,7 +470,7 @@ impl<'a> SharedEntry<'a> {
         self.conclude(leadership.into_inner(), outcome, request, source)
     }
 
-    fn time_for_request(&self, lease: &Lease) -> Duration {
+    fn time_for_request(&self, lease: &Lease<'_>) -> Duration {
         lease.ends_at.saturating_sub(self.now()).saturating_sub(LEASE_MARGIN)
     }
 
@@ -448,7 +482,7 @@ impl<'a> SharedEntry<'a> {
         source: &dyn TokenSource,
     ) -> Result<()> {
         let mut leadership = leadership.borrow_mut();
-        if !request.is_user_bound || leadership.has_failed {
+        if !request.is_user_bound || self.has_failed() {
             return Ok(());
         }
         leadership.content.refresh_token = source.refresh_token().as_ref().map(entry::Text::from);
@@ -457,11 +491,10 @@ impl<'a> SharedEntry<'a> {
         let is_held = leadership.lease.ends_at.saturating_sub(asked_at) >= MIN_SPENDING_TIME;
         match is_held.then(|| self.advance(&mut leadership, request)) {
             Some(Ok(true)) => Ok(()),
-            Some(Err(StoreFailure(error))) => {
+            Some(Err(failure)) => {
                 request.call.check()?;
                 // As without a store. The lease still keeps the others away, if the store has it.
-                leadership.has_failed = true;
-                self.report_failure(&error, asked_at);
+                self.report_failure(&failure);
                 Ok(())
             }
             Some(Ok(false)) | None => {
@@ -500,7 +533,7 @@ impl<'a> SharedEntry<'a> {
         }
         let must_log_in =
             matches!(error.oauth_reason(), Some(OAuthReason::ConsentRequired | OAuthReason::Expired));
-        if must_log_in && request.is_user_bound && !leadership.has_failed {
+        if must_log_in && request.is_user_bound && !self.has_failed() {
             // The refresh token may have been replaced by a process that had lost the lease.
             if self.read(request)?.stored_generation != leadership.stored_generation {
                 return Ok(Round::Again);
@@ -540,8 +573,7 @@ impl<'a> SharedEntry<'a> {
     /// Writes the content of `leadership`, and releases the lease. Returns whether it was written; a failure is a
     /// warning.
     fn finish(&self, leadership: Leadership<'_>, request: &Request<'_>) -> bool {
-        let asked_at = self.now();
-        if leadership.has_failed || leadership.lease.ends_at <= asked_at {
+        if self.has_failed() || leadership.lease.ends_at <= self.now() {
             return false;
         }
         let Leadership { lease, stored_generation, content, .. } = leadership;
@@ -552,8 +584,8 @@ impl<'a> SharedEntry<'a> {
                 log.log(LogLevel::Info, || format!("another process has written to {}", self.handle.name()));
                 false
             }
-            Err(StoreFailure(error)) => {
-                self.report_failure(&error, asked_at);
+            Err(failure) => {
+                self.report_failure(&failure);
                 false
             }
         }
@@ -563,7 +595,7 @@ impl<'a> SharedEntry<'a> {
     /// the entry is too long.
     fn write(
         &self,
-        lease: &Lease,
+        lease: &Lease<'_>,
         expected_generation: u64,
         content: Content,
         releases_lease: bool,
@@ -592,23 +624,21 @@ impl<'a> SharedEntry<'a> {
             is_durable,
         };
         // A token that was received after the deadline of the call is shared all the same.
-        let limit = CallContext {
-            log: request.call.log.clone(),
-            ..CallContext::with_timeout(self.settings.timeout, TIMEOUT_SOURCE)
-        };
-        if !self.store().put(&put, &limit).map_err(StoreFailure)? {
+        let call = CallContext { log: request.call.log.clone(), ..CallContext::unbounded() };
+        let is_written = self.ask(Access::Write, &call, |store, limit| store.put(&put, limit))?;
+        self.record_success(Access::Write, &call);
+        if !is_written {
             return Ok(None);
         }
+        lease.is_released.set(releases_lease);
         self.process.shared_tokens.record_generation(name, generation);
         Ok(Some(generation))
     }
 
     fn read(&self, request: &Request<'_>) -> StoreResult<Current> {
         let name = &self.identity.name;
-        let value = self.store().get(name, &self.limit(request.call)).map_err(StoreFailure)?;
-        if self.handle.record_success() {
-            request.call.log.log(LogLevel::Info, || format!("{} answers again", self.handle.name()));
-        }
+        let value = self.ask(Access::Read, request.call, |store, limit| store.get(name, limit))?;
+        self.record_success(Access::Read, request.call);
         let Some(value) = value else { return Ok(Current { entry: None, stored_generation: 0 }) };
         let stored_generation = token_store::generation(&value.bytes).unwrap_or_default();
         let entry = entry::open(&self.identity, &value);
@@ -634,10 +664,45 @@ impl<'a> SharedEntry<'a> {
         Ok(Current { entry, stored_generation })
     }
 
-    /// Gives one warning for a failure of the store, asked at `asked_at`, which is then not asked for a while.
-    fn report_failure(&self, error: &Error, asked_at: Duration) {
+    /// Runs an operation of the store within TokenCacheTimeout and the time of `call`.
+    fn ask<T>(
+        &self,
+        access: Access,
+        call: &CallContext,
+        operation: impl FnOnce(&dyn TokenStore, &CallContext) -> Result<T>,
+    ) -> StoreResult<T> {
+        self.ask_within(self.settings.timeout, access, call, operation)
+    }
+
+    fn ask_within<T>(
+        &self,
+        timeout: Duration,
+        access: Access,
+        call: &CallContext,
+        operation: impl FnOnce(&dyn TokenStore, &CallContext) -> Result<T>,
+    ) -> StoreResult<T> {
+        let asked_at = self.now();
+        let outcome = operation(self.handle.store(), &call.capped(timeout, TIMEOUT_SOURCE));
+        outcome.map_err(|error| {
+            self.failed_at.set(call.check().is_ok().then_some(asked_at));
+            StoreFailure { error, access, asked_at }
+        })
+    }
+
+    fn record_success(&self, access: Access, call: &CallContext) {
+        if self.handle.record_success(access) {
+            call.log.log(LogLevel::Info, || format!("{} answers again", self.handle.name()));
+        }
+    }
+
+    /// Gives one warning for a failure of the store, which is then not asked for a while.
+    fn report_failure(&self, failure: &StoreFailure) {
+        if !self.has_failed() {
+            return;
+        }
         self.process.stats.count(Counter::StoreFailures);
-        let Some(pause) = self.handle.record_failure(asked_at, self.now()) else { return };
+        let StoreFailure { error, access, asked_at } = failure;
+        let Some(pause) = self.handle.record_failure(*access, *asked_at, self.now()) else { return };
         let text = format!(
             "{}; tokens are not shared until {} answers; next attempt in {} s",
             error.text(),
@@ -648,12 +713,9 @@ impl<'a> SharedEntry<'a> {
         (self.warn)(warning.with_option(error.option().unwrap_or("TokenCache").to_owned()));
     }
 
-    fn limit(&self, call: &CallContext) -> CallContext {
-        call.capped(self.settings.timeout, TIMEOUT_SOURCE)
-    }
-
-    fn store(&self) -> &dyn TokenStore {
-        self.handle.store()
+    /// Whether the store has failed in this call.
+    fn has_failed(&self) -> bool {
+        self.failed_at.get().is_some()
     }
 
     fn now(&self) -> Duration {

@@ -176,6 +176,7 @@ impl SimulatedProcess {
             settings: &self.settings,
             process: &self.process,
             warn: &*self.warn,
+            failed_at: std::cell::Cell::new(None),
             poll_intervals: (Duration::ZERO, Duration::ZERO),
         }
     }

@@ -18,7 +18,7 @@ use crate::base::call::CallContext;
 use crate::base::error::Result;
 
 pub use location::{RedisAddress, RedisLocation, StoreLocation};
-pub use registry::{StoreHandle, TokenStores};
+pub use registry::{Access, StoreHandle, TokenStores};
 
 /// The version of the format of values. A value of another version is not read.
 pub(crate) const VALUE_VERSION: u8 = 1;
@@ -68,7 +68,7 @@ pub struct Put<'a> {
     pub name: &'a EntryName,
     /// The owner of the lease.
     pub owner: &'a Owner,
-    /// The generation of the value that is replaced; 0 if there must be none.
+    /// The generation of the value that is replaced; 0 if there must be none, or one without a valid header.
     pub expected_generation: u64,
     /// The value, which begins with its header.
     pub value: &'a [u8],
@@ -105,7 +105,8 @@ pub trait TokenStore: Send + Sync {
     /// If it is unknown whether the value was written.
     fn put(&self, put: &Put<'_>, call: &CallContext) -> Result<bool>;
 
-    /// Ends the lease of `name` if `owner` holds it.
+    /// Ends the lease of `name` if `owner` holds it. After a failure the deadline of `call` may have passed: what this
+    /// process itself holds, such as a file lock, is released all the same.
     ///
     /// # Errors
     /// If the store does not answer. The lease then ends by itself.

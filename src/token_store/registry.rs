@@ -79,6 +79,15 @@ pub struct StoreHandle {
     health: Mutex<Health>,
 }
 
+/// What an operation needs. A store may be readable although it is full or read-only, or grants no leases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading a value.
+    Read,
+    /// Acquiring a lease, or writing a value.
+    Write,
+}
+
 /// The last failure, if the store has not answered since.
 #[derive(Default)]
 struct Health {
@@ -87,6 +96,7 @@ struct Health {
 
 /// Times are on the boot-time clock.
 struct Failure {
+    access: Access,
     failed_at: Duration,
     retry_at: Duration,
     pause: Duration,
@@ -131,14 +141,23 @@ impl StoreHandle {
         }
     }
 
-    /// Records that the store answered. Returns whether it had failed before.
-    pub fn record_success(&self) -> bool {
-        self.health.lock().failure.take().is_some()
+    /// Records that an operation with `access` succeeded. Returns whether the store had failed before. Reading does
+    /// not end a failure to write: otherwise a full store would be asked, and give a warning, each second.
+    pub fn record_success(&self, access: Access) -> bool {
+        let mut health = self.health.lock();
+        let is_over = health
+            .failure
+            .as_ref()
+            .is_some_and(|failure| access == Access::Write || failure.access == access);
+        if is_over {
+            health.failure = None;
+        }
+        is_over
     }
 
-    /// Records that the store, asked at `asked_at`, failed at `now`. Returns how long it is not asked if this is
-    /// its first failure since it last answered, so that one warning is given.
-    pub fn record_failure(&self, asked_at: Duration, now: Duration) -> Option<Duration> {
+    /// Records that an operation with `access`, begun at `asked_at`, failed at `now`. Returns how long the store is
+    /// not asked if this is its first failure since it last answered, so that one warning is given.
+    pub fn record_failure(&self, access: Access, asked_at: Duration, now: Duration) -> Option<Duration> {
         let mut health = self.health.lock();
         let pause = match &health.failure {
             // Another caller has recorded it meanwhile.
@@ -147,7 +166,7 @@ impl StoreHandle {
             None => MIN_PAUSE,
         };
         let is_first = health.failure.is_none();
-        health.failure = Some(Failure { failed_at: now, retry_at: now.saturating_add(pause), pause });
+        health.failure = Some(Failure { access, failed_at: now, retry_at: now.saturating_add(pause), pause });
         is_first.then_some(pause)
     }
 }
@@ -169,26 +188,42 @@ mod tests {
     fn failed_store_is_asked_again_after_growing_pauses() {
         let handle = handle();
         assert!(!handle.is_paused(seconds(10)));
-        assert_eq!(handle.record_failure(seconds(10), seconds(10)), Some(seconds(1)), "one warning");
+        assert_eq!(
+            handle.record_failure(Access::Read, seconds(10), seconds(10)),
+            Some(seconds(1)),
+            "one warning"
+        );
         let mut now = seconds(10);
         for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
             assert!(handle.is_paused(now + seconds(pause) - Duration::from_millis(1)), "{pause}");
             now += seconds(pause);
             assert!(!handle.is_paused(now), "one caller asks after {pause} s");
             assert!(handle.is_paused(now), "the others do not");
-            assert_eq!(handle.record_failure(now, now), None);
+            assert_eq!(handle.record_failure(Access::Read, now, now), None);
         }
-        assert!(handle.record_success());
-        assert!(!handle.is_paused(now) && !handle.record_success());
-        assert_eq!(handle.record_failure(now, now), Some(seconds(1)));
+        assert!(handle.record_success(Access::Read));
+        assert!(!handle.is_paused(now) && !handle.record_success(Access::Read));
+        assert_eq!(handle.record_failure(Access::Read, now, now), Some(seconds(1)));
     }
 
     #[test]
     fn concurrent_failures_count_once() {
         let handle = handle();
-        assert!(handle.record_failure(seconds(10), seconds(11)).is_some());
-        assert_eq!(handle.record_failure(seconds(10), seconds(11)), None);
+        assert!(handle.record_failure(Access::Read, seconds(10), seconds(11)).is_some());
+        assert_eq!(handle.record_failure(Access::Read, seconds(10), seconds(11)), None);
         assert!(handle.is_paused(seconds(11)) && !handle.is_paused(seconds(12)));
+    }
+
+    #[test]
+    fn reading_does_not_end_failure_to_write() {
+        let handle = handle();
+        assert!(handle.record_failure(Access::Write, seconds(10), seconds(10)).is_some());
+        assert!(!handle.record_success(Access::Read) && handle.is_paused(seconds(10)));
+        assert_eq!(handle.record_failure(Access::Write, seconds(11), seconds(11)), None);
+        assert!(handle.is_paused(seconds(12)), "the pause grows");
+        assert!(handle.record_success(Access::Write) && !handle.is_paused(seconds(12)));
+        handle.record_failure(Access::Read, seconds(20), seconds(20));
+        assert!(handle.record_success(Access::Write), "a store that can be written can be read");
     }
 
     #[test]

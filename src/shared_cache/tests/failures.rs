@@ -55,6 +55,31 @@ fn call_that_ends_during_failure_fails() {
 }
 
 #[test]
+fn concurrent_failures_count_as_one() {
+    let world = World::new();
+    let mut process = world.process_with(|_, _| None);
+    // While one thread waits for the store, another one does, too.
+    let nested: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>> = Arc::default();
+    let (time, run_nested) = (world.time.clone(), Arc::clone(&nested));
+    let client = world.store.client(move |_, _| {
+        let work = run_nested.lock().unwrap().take();
+        if let Some(work) = work {
+            work();
+        }
+        time.advance(Duration::from_millis(500));
+        Some(BeforeEffect)
+    });
+    process.handle = crate::token_store::StoreHandle::for_test(client.clone());
+    let process: &'static SimulatedProcess = Box::leak(Box::new(process));
+    *nested.lock().unwrap() = Some(Box::new(|| drop(process.get().unwrap())));
+    process.get().unwrap();
+    assert_eq!((process.take_warnings().len(), client.take_operations().len()), (1, 2));
+    world.advance(seconds(1));
+    process.get().unwrap();
+    assert_eq!(client.take_operations().len(), 1, "the pause is that of one failure");
+}
+
+#[test]
 fn dead_store_is_asked_after_growing_pauses() {
     let world = World::new();
     let process = world.process_with(|_, _| Some(BeforeEffect));
@@ -68,6 +93,25 @@ fn dead_store_is_asked_after_growing_pauses() {
     }
     assert_eq!(times, [0, 1, 3, 7, 15, 31, 63, 123, 183]);
     assert_eq!(process.take_warnings().len(), 1);
+}
+
+#[test]
+fn readable_store_that_cannot_be_written_gives_one_warning() {
+    for failing in [Lease, Put] {
+        let world = World::new();
+        let process = world.process_with(move |_, operation| (operation == failing).then_some(BeforeEffect));
+        let mut times = Vec::new();
+        for second in 0..20 {
+            process.get().unwrap();
+            if !process.operations().is_empty() {
+                times.push(second);
+            }
+            // A lease that was not released ends.
+            world.advance(seconds(1));
+        }
+        assert_eq!(times, [0, 1, 3, 7, 15], "{failing:?}");
+        assert_eq!(process.take_warnings().len(), 1, "{failing:?}");
+    }
 }
 
 #[test]
@@ -115,4 +159,16 @@ fn too_long_token_is_not_shared() {
     assert!(token.value.to_bytes().len() > MAX_VALUE_LEN && !token.is_shared());
     assert_eq!((world.entry().is_none(), process.take_warnings()), (true, vec![]));
     assert_eq!(process.operations(), [Get, Lease, Get, Release]);
+}
+
+#[test]
+fn lease_is_released_if_entry_cannot_be_read() {
+    let world = World::new();
+    let process = world.process_with(|number, _| (number == 1).then_some(BeforeEffect));
+    let call = CallContext::unbounded();
+    assert!(process.entry().remove(&process.request(&call)).is_none());
+    assert_eq!(process.operations(), [Lease, Get, Release]);
+    assert_eq!(process.take_warnings().len(), 1);
+    assert_eq!(process.entry().remove(&process.request(&call)), None);
+    assert_eq!(process.operations(), [] as [Operation; 0], "the store is not asked");
 }

@@ -98,6 +98,15 @@ fn failed_leader_releases_lease() {
     }
 }
 
+#[test]
+fn panicking_leader_releases_lease() {
+    let world = World::new();
+    let process = world.process();
+    process.source.during_request(|_| std::panic::resume_unwind(Box::new("a test")));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(process.get())));
+    assert!(outcome.is_err() && !world.store.is_leased(&identity(1).name));
+}
+
 /// Runs a process whose call is cancelled before its `cancelled`-th operation; returns the outcome and the number
 /// of operations.
 fn cancel_before(
@@ -117,6 +126,26 @@ fn cancel_before(
     let outcome = process.get_in(&call);
     assert_eq!(process.take_warnings(), [], "{cancelled}: the store has not failed");
     (world, outcome, process.operations())
+}
+
+#[test]
+fn cancelled_call_ends_and_holds_no_lease() {
+    for (is_user_bound, last) in [(false, 3), (true, 4)] {
+        for number in 0..=last {
+            let (world, outcome, operations) = cancel_before(number, is_user_bound);
+            if number == last {
+                assert_eq!(operations[number], Put);
+                assert!(outcome.unwrap().is_shared(), "a token that was received is shared");
+            } else if operations.get(number) == Some(&Put) {
+                // The announcement is written, and the request is not sent.
+                assert_eq!(outcome.unwrap_err().status(), Status::Cancelled);
+                assert_eq!(world.server.request_count(), 0);
+            } else {
+                assert_eq!(outcome.unwrap_err().status(), Status::Cancelled, "{number} {operations:?}");
+            }
+            assert!(!world.store.is_leased(&identity(1).name), "{number}: {operations:?}");
+        }
+    }
 }
 
 #[test]
@@ -156,4 +185,41 @@ fn leader_without_lease_overwrites_nothing() {
     assert_eq!(world.process().get_value(), "at2");
     let (token, _) = get_slowly(&World::new(), || {});
     assert!(!token.is_shared(), "the lease has ended, although nobody else holds it");
+}
+
+#[test]
+fn removal_and_publication_release_lease() {
+    for failing in [None, Some(1), Some(2)] {
+        let world = World::new();
+        let lost = Arc::new(AtomicBool::new(false));
+        let (store, is_lost) = (Arc::clone(&world.store), Arc::clone(&lost));
+        let process = world.process_with(move |number, operation| {
+            if Some(number) == failing && operation == Put {
+                // Another value appears, which only a store that loses values can have.
+                store.forge(&identity(1).name, &crate::token_store::header(7), seconds(100));
+                is_lost.store(true, Ordering::SeqCst);
+            }
+            None
+        });
+        let call = CallContext::unbounded();
+        let token = process.source.token("at9".to_owned());
+        process.entry().publish(&token, Some(&Secret::from("r9")), &process.request(&call));
+        let expected =
+            if lost.load(Ordering::SeqCst) { vec![Lease, Get, Put, Release] } else { vec![Lease, Get, Put] };
+        assert_eq!((process.operations(), token.is_shared()), (expected, failing != Some(2)));
+        assert!(!world.store.is_leased(&identity(1).name));
+    }
+}
+
+#[test]
+fn cancelled_removal_is_not_failure_of_store() {
+    let world = World::new();
+    let process = world.process();
+    let call = CallContext::unbounded();
+    call.cancel.cancel();
+    assert!(process.entry().remove(&process.request(&call)).is_none());
+    assert_eq!(process.take_warnings(), []);
+    process.operations();
+    process.get().unwrap();
+    assert_eq!(process.operations(), [Get, Lease, Get, Put], "the store is asked");
 }

@@ -19,6 +19,22 @@ fn shared_refresh_token(world: &World) -> Option<String> {
 }
 
 #[test]
+fn successor_sends_refresh_token_of_entry() {
+    let world = World::new();
+    let (first, second) = (world.user_process(), world.user_process());
+    assert_eq!(first.get_value(), "at1");
+    assert_eq!(first.operations(), [Get, Lease, Get, Put, Put]);
+    assert_eq!(second.get_value(), "at1");
+    for round in 1..5 {
+        world.advance(LIFETIME);
+        let (one, other) = if round % 2 == 0 { (&first, &second) } else { (&second, &first) };
+        assert_eq!(one.get_value(), other.get_value());
+    }
+    assert_eq!(world.server.sent_refresh_tokens(), ["r0", "r1", "r2", "r3", "r4"]);
+    assert_eq!(shared_refresh_token(&world).unwrap(), "r5");
+}
+
+#[test]
 fn intent_is_written_before_refresh_token_is_sent() {
     let world = Arc::new(World::new());
     let process = world.user_process();
@@ -31,6 +47,23 @@ fn intent_is_written_before_refresh_token_is_sent() {
     });
     process.get().unwrap();
     assert!(!world.entry().unwrap().content.is_spending);
+}
+
+#[test]
+fn refresh_token_is_not_sent_after_lease_was_lost() {
+    let world = World::new();
+    let store = Arc::clone(&world.store);
+    // The lease ends between the read inside it and the announcement.
+    let process = world.process_with(move |number, _| {
+        if number == 3 {
+            store.step_clock(20_000);
+        }
+        None
+    });
+    let process = process.with_login();
+    assert_eq!(process.get_value(), "at1");
+    assert_eq!(process.operations()[..7], [Get, Lease, Get, Put, Release, Get, Lease]);
+    assert_eq!(world.server.sent_refresh_tokens(), ["r0"]);
 }
 
 #[test]
@@ -145,6 +178,22 @@ fn lost_response_leaves_announcement() {
     process.get().unwrap_err();
     let content = world.entry().unwrap().content;
     assert!(content.is_spending && content.refusal.is_none());
+}
+
+#[test]
+fn removal_returns_refresh_token() {
+    let world = World::new();
+    let (process, other) = (world.user_process(), world.user_process());
+    process.get().unwrap();
+    let call = CallContext::unbounded();
+    let latest = other.entry().remove(&other.request(&call)).unwrap();
+    assert_eq!(latest.reveal(), "r1");
+    let content = world.entry().unwrap().content;
+    assert!(content.token.is_none() && content.refresh_token.is_none());
+    assert_eq!(other.entry().remove(&other.request(&call)), None);
+    process.operations();
+    process.get().unwrap();
+    assert_eq!(process.operations(), [Get, Lease, Get, Put, Put], "the token is not in the store");
 }
 
 #[test]

@@ -138,6 +138,26 @@ fn rejected_token_is_replaced_once() {
 }
 
 #[test]
+fn new_process_learns_of_rejection_during_request() {
+    let world = World::new();
+    let process = world.process();
+    let token = process.get().unwrap();
+    process.reject(&token);
+    process.operations();
+    let newcomer = world.slow_process(100);
+    let has_read = Arc::new(AtomicBool::new(false));
+    let read = Arc::clone(&has_read);
+    process.source.before_next_request(move || {
+        // The newcomer waits for the lease and then requests a token of its own, since this request takes long.
+        assert_eq!(newcomer.get_value(), "at2");
+        read.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(process.get_value(), "at3");
+    assert!(has_read.load(Ordering::SeqCst));
+    assert_eq!(process.operations(), [Get, Lease, Get, Put, Put]);
+}
+
+#[test]
 fn rejections_are_spaced() {
     let world = World::new();
     let process = world.process();
