@@ -99,3 +99,45 @@ fn request<'a>(
         may_prompt: context.may_prompt && config.flow.login().is_some_and(|login| login.may_prompt),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::CallOptions;
+    use crate::connection::tests::{ONE_HOUR_TOKEN_JSON, fixture, start_token_server};
+
+    /// Whether a call of a connection that permits a login may open a browser for it.
+    fn may_prompt(options: &str) -> bool {
+        let fixture = fixture(&format!("{options};TokenEndpoint=https://as.example/token;ClientID=c"));
+        let connection = &fixture.connection;
+        let snapshot = connection.snapshot.load();
+        let config = snapshot.config().unwrap();
+        let cache_key = connection.cache_key(&snapshot, config);
+        connection.with_grant_context(cache_key, &CallContext::unbounded(), true, |context| {
+            request(config, FetchKind::Needed, Requirements::default(), context).may_prompt
+        })
+    }
+
+    #[test]
+    fn only_connection_with_login_prompt_may_prompt() {
+        let login = "am=51;RedirectURI=http://localhost:3000;AuthURI=https://as.example/auth";
+        assert!(may_prompt(&format!("{login};EnableLoginPrompt=1")));
+        for options in [login, "am=54;RefreshToken=r", "am=55"] {
+            assert!(!may_prompt(options), "{options}");
+        }
+    }
+
+    #[test]
+    fn shared_token_is_not_revoked_at_close() {
+        for (is_shared, logoffs) in [(false, 1), (true, 0)] {
+            let (server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+            let fixture = fixture(&format!("LogoffURI={};{endpoint}", server.url("/oauth/logoff")));
+            let token = fixture.connection.get_token(CallOptions::default()).unwrap();
+            if is_shared {
+                token.mark_shared(None);
+            }
+            drop(fixture.connection);
+            assert_eq!(server.logoff_count(), logoffs);
+        }
+    }
+}
