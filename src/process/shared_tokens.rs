@@ -9,13 +9,15 @@ use crate::token_store::EntryName;
 /// The maximum number of entries that are remembered; untrusted connection strings may name any number.
 const MAX_ENTRIES: usize = 10_000;
 
-/// The maximum number of rejected tokens that are remembered.
+/// The maximum number of rejected tokens that are remembered, and of replaced refresh tokens.
 const MAX_REJECTED: usize = 1_000;
 
-/// The generations that this process has seen, and the tokens that it rejected. Thread-safe.
+/// The generations that this process has seen, the tokens that it rejected, and the refresh tokens that it has
+/// replaced. Thread-safe.
 pub struct SharedTokens {
     generations: Mutex<BoundedMap<EntryName, u64>>,
     rejected: Mutex<BoundedMap<[u8; 32], ()>>,
+    replaced: Mutex<BoundedMap<[u8; 32], ()>>,
     machine: String,
 }
 
@@ -24,6 +26,7 @@ impl Default for SharedTokens {
         Self {
             generations: Mutex::new(BoundedMap::with_capacity(MAX_ENTRIES)),
             rejected: Mutex::new(BoundedMap::with_capacity(MAX_REJECTED)),
+            replaced: Mutex::new(BoundedMap::with_capacity(MAX_REJECTED)),
             machine: sys::host_name(),
         }
     }
@@ -52,6 +55,16 @@ impl SharedTokens {
         self.rejected.lock().get(digest).is_some()
     }
 
+    /// Records that the refresh token with this digest was replaced by one that this process received.
+    pub fn mark_replaced(&self, digest: [u8; 32]) {
+        self.replaced.lock().insert(digest, ());
+    }
+
+    /// Whether the refresh token with this digest was replaced by one that this process received.
+    pub fn is_replaced(&self, digest: &[u8; 32]) -> bool {
+        self.replaced.lock().get(digest).is_some()
+    }
+
     /// The name of this machine.
     pub fn machine(&self) -> &str {
         &self.machine
@@ -75,9 +88,12 @@ mod tests {
     }
 
     #[test]
-    fn rejected_token_is_remembered_by_digest() {
+    fn rejected_and_replaced_tokens_are_remembered() {
         let tokens = SharedTokens::default();
         tokens.mark_rejected([1; 32]);
         assert!(tokens.is_rejected(&[1; 32]) && !tokens.is_rejected(&[2; 32]));
+        assert!(!tokens.is_replaced(&[1; 32]));
+        tokens.mark_replaced([2; 32]);
+        assert!(tokens.is_replaced(&[2; 32]) && !tokens.is_rejected(&[2; 32]));
     }
 }

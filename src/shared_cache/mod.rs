@@ -159,8 +159,8 @@ enum Round {
     Again,
     /// The caller requests a token without the store.
     Alone,
-    /// The user must log in, and the caller may ask for it.
-    Login,
+    /// The user must log in because of this error, and the caller may ask for it.
+    Login(Error),
 }
 
 /// The outcome of waiting for the lease.
@@ -228,30 +228,56 @@ impl<'a> SharedEntry<'a> {
     /// Those of `source`, also of the request of another process; [`ErrorKind::Cancelled`] and
     /// [`ErrorKind::Timeout`] of the call. Failures of the store are warnings.
     pub fn get_or_fetch(&self, request: &Request<'_>, source: &dyn TokenSource) -> Result<AccessToken> {
-        let asked_at = self.now();
-        if self.handle.is_paused(asked_at) {
+        if self.handle.is_paused(self.now()) {
             let log = &request.call.log;
             log.log(LogLevel::Debug, || format!("{} failed recently and is not asked", self.handle.name()));
-            return fetch_alone(request, source);
+            return self.fetch_alone(request, source);
         }
         for _ in 0..MAX_ROUNDS {
             match self.round(request, source) {
                 Ok(Round::Done(result)) => return result,
                 Ok(Round::Again) => {}
-                Ok(Round::Alone) => return fetch_alone(request, source),
-                Ok(Round::Login) => {
-                    let token = fetch_alone(request, source)?;
-                    self.publish(&token, source.refresh_token().as_ref(), request);
-                    return Ok(token);
-                }
+                Ok(Round::Alone) => return self.fetch_alone(request, source),
+                Ok(Round::Login(error)) => return self.log_in(&error, request, source),
                 Err(failure) => {
                     request.call.check()?;
                     self.report_failure(&failure);
-                    return fetch_alone(request, source);
+                    return self.fetch_alone(request, source);
                 }
             }
         }
         Err(contended_error(self.handle.name()))
+    }
+
+    /// Requests a token without the store.
+    fn fetch_alone(&self, request: &Request<'_>, source: &dyn TokenSource) -> Result<AccessToken> {
+        self.fetch(request.call, request.may_prompt, &|| Ok(()), source)
+    }
+
+    /// Lets the user log in because of `error`, without the lease, and shares the token.
+    fn log_in(&self, error: &Error, request: &Request<'_>, source: &dyn TokenSource) -> Result<AccessToken> {
+        // The refresh token was refused, and is not sent again.
+        let token = self.fetch(request.call, request.may_prompt, &|| Err(error.clone()), source)?;
+        self.publish(&token, source.refresh_token().as_ref(), request);
+        Ok(token)
+    }
+
+    /// Requests a token, and remembers a refresh token that was replaced: the entry may still have it if the store
+    /// fails.
+    fn fetch(
+        &self,
+        call: &CallContext,
+        may_prompt: bool,
+        before_refresh: &BeforeRefresh<'_>,
+        source: &dyn TokenSource,
+    ) -> Result<AccessToken> {
+        let previous = source.refresh_token();
+        let outcome = source.fetch(call, may_prompt, before_refresh);
+        if let Some(previous) = previous.filter(|previous| source.refresh_token().as_ref() != Some(previous))
+        {
+            self.process.shared_tokens.mark_replaced(token_digest(previous.reveal().as_bytes()));
+        }
+        outcome
     }
 
     /// Shares a token that was not requested through [`Self::get_or_fetch`], such as that of a login. Failures are
@@ -460,13 +486,15 @@ impl<'a> SharedEntry<'a> {
         } else {
             leadership.content.rejections = 0;
         }
-        if let Some(token) = leadership.content.refresh_token.as_ref().filter(|_| request.is_user_bound) {
-            source.adopt_refresh_token(token.to_secret());
+        if let Some(token) = entry.as_ref().and_then(Entry::refresh_token).filter(|_| request.is_user_bound)
+            && !self.process.shared_tokens.is_replaced(&token_digest(token.reveal().as_bytes()))
+        {
+            source.adopt_refresh_token(token);
         }
         let leadership = RefCell::new(leadership);
         let call = request.call.capped(self.time_for_request(lease), "the lease of TokenCache");
         let before_refresh = || self.announce_spending(&leadership, request, source);
-        let outcome = source.fetch(&call, false, &before_refresh);
+        let outcome = self.fetch(&call, false, &before_refresh, source);
         self.conclude(leadership.into_inner(), outcome, request, source)
     }
 
@@ -531,16 +559,20 @@ impl<'a> SharedEntry<'a> {
         if is_cut_off && !request.is_user_bound && request.call.check().is_ok() {
             return Ok(Round::Alone);
         }
-        let must_log_in =
-            matches!(error.oauth_reason(), Some(OAuthReason::ConsentRequired | OAuthReason::Expired));
-        if must_log_in && request.is_user_bound && !self.has_failed() {
+        let must_log_in = request.is_user_bound
+            && error.cause() != Cause::Caller
+            && matches!(error.oauth_reason(), Some(OAuthReason::ConsentRequired | OAuthReason::Expired));
+        if must_log_in && error.cause() == Cause::Server && !self.has_failed() {
             // The refresh token may have been replaced by a process that had lost the lease.
-            if self.read(request)?.stored_generation != leadership.stored_generation {
-                return Ok(Round::Again);
+            match self.read(request) {
+                Ok(current) if current.stored_generation != leadership.stored_generation => {
+                    return Ok(Round::Again);
+                }
+                Ok(_) => {}
+                Err(failure) => self.report_failure(&failure),
             }
-            leadership.content.refresh_token = None;
-            if request.may_prompt {
-                return Ok(Round::Login);
+            if error.oauth_error().as_deref() == Some("invalid_grant") {
+                leadership.content.refresh_token = None;
             }
         }
         if let Some(refusal) = Refusal::new(&error, leadership.content.failures) {
@@ -549,7 +581,7 @@ impl<'a> SharedEntry<'a> {
             leadership.content.refusal = Some(refusal);
             self.finish(leadership, request);
         }
-        Ok(Round::Done(Err(error)))
+        Ok(if must_log_in && request.may_prompt { Round::Login(error) } else { Round::Done(Err(error)) })
     }
 
     fn token_content(&self, token: &AccessToken, refresh_token: Option<&Secret>) -> Content {
@@ -721,10 +753,6 @@ impl<'a> SharedEntry<'a> {
     fn now(&self) -> Duration {
         self.process.clock.boot_time()
     }
-}
-
-fn fetch_alone(request: &Request<'_>, source: &dyn TokenSource) -> Result<AccessToken> {
-    source.fetch(request.call, request.may_prompt, &|| Ok(()))
 }
 
 fn renewed_elsewhere_error() -> Error {

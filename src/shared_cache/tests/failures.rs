@@ -19,6 +19,50 @@ fn process_failing_at(world: &World, number: usize, fault: Fault, is_user_bound:
 }
 
 #[test]
+fn failure_of_any_operation_costs_no_token() {
+    for (is_user_bound, operations) in
+        [(false, vec![Get, Lease, Get, Put]), (true, vec![Get, Lease, Get, Put, Put])]
+    {
+        for number in 0..operations.len() {
+            for fault in [BeforeEffect, AfterEffect] {
+                let what = format!("{is_user_bound} {number} {fault:?}");
+                let world = World::new();
+                let process = process_failing_at(&world, number, fault, is_user_bound);
+                assert_eq!(process.get_value(), "at1", "{what}");
+                let warnings = process.take_warnings();
+                assert_eq!(warnings.len(), 1, "{what}: {warnings:?}");
+                assert_eq!(*warnings[0].kind(), WarningKind::General.into());
+                let asked = process.operations();
+                let after = asked.iter().skip(number + 1).collect::<Vec<_>>();
+                assert!(after.is_empty() || after == [&Release], "{what}: {asked:?}");
+
+                assert_eq!(process.get_value(), "at2", "{what}");
+                assert_eq!(process.operations(), [], "{what}: the store is not asked");
+                world.advance(LIFETIME);
+                assert_eq!(process.get_value(), "at3", "{what}");
+                assert!(!process.operations().is_empty() && process.take_warnings().is_empty(), "{what}");
+                let sent = world.server.sent_refresh_tokens();
+                let expected: &[&str] = if is_user_bound { &["r0", "r1", "r2"] } else { &[] };
+                assert_eq!(sent, expected, "{what}: no refresh token is sent twice");
+            }
+        }
+    }
+}
+
+#[test]
+fn failure_after_request_leaves_older_refresh_token_unused() {
+    let world = World::new();
+    // The final write fails: the store keeps r0, which was spent.
+    let process = process_failing_at(&world, 4, BeforeEffect, true);
+    process.get().unwrap();
+    assert_eq!(world.entry().unwrap().refresh_token().unwrap().reveal(), "r0");
+    world.advance(LIFETIME);
+    assert_eq!(process.get_value(), "at2");
+    assert_eq!(world.entry().unwrap().refresh_token().unwrap().reveal(), "r2");
+    assert_eq!(world.server.sent_refresh_tokens(), ["r0", "r1"]);
+}
+
+#[test]
 fn failed_release_is_harmless() {
     let world = World::new();
     let other = Mutex::new(Some(world.process()));

@@ -148,11 +148,83 @@ fn revoke_login(world: &World) {
     world.server.state.lock().current_refresh_token = 1000;
 }
 
+#[test]
+fn revoked_refresh_token_is_removed_and_sent_once() {
+    for can_log_in in [false, true] {
+        let world = World::new();
+        let mut process = world.user_process();
+        process.get().unwrap();
+        world.advance(LIFETIME);
+        revoke_login(&world);
+        process.source.can_log_in = can_log_in;
+        let outcome = process.get();
+        assert_eq!(world.server.sent_refresh_tokens(), ["r0", "r1"], "once");
+        if can_log_in {
+            assert_eq!(
+                (value(&outcome.unwrap()).as_str(), shared_refresh_token(&world).unwrap().as_str()),
+                ("at2", "r1100")
+            );
+        } else {
+            assert_eq!(outcome.unwrap_err().status(), Status::ConsentRequired);
+            assert_eq!(shared_refresh_token(&world), None);
+        }
+    }
+}
+
+#[test]
+fn refresh_token_survives_other_refusals() {
+    for error in [
+        refusal(OAuthReason::Server, "server_error"),
+        refusal(OAuthReason::ConsentRequired, "interaction_required"),
+    ] {
+        let world = World::new();
+        let process = world.user_process();
+        process.get().unwrap();
+        world.advance(LIFETIME);
+        world.server.refuse_next(error);
+        process.get().unwrap_err();
+        assert_eq!(shared_refresh_token(&world).unwrap(), "r1");
+        assert!(!world.entry().unwrap().content.is_spending);
+        world.advance(seconds(2));
+        assert_eq!(world.user_process().get_value(), "at2");
+    }
+}
+
 /// A process whose user can log in.
 fn interactive_process(world: &World) -> SimulatedProcess {
     let mut process = world.user_process();
     process.source.can_log_in = true;
     process
+}
+
+#[test]
+fn login_holds_no_lease_and_is_shared() {
+    for first_refresh_token in [None, Some("revoked")] {
+        let world = Arc::new(World::new());
+        let process = interactive_process(&world);
+        *process.source.refresh_token.lock() = first_refresh_token.map(Secret::from);
+        let seen = Arc::clone(&world);
+        process.source.during_request(move |phase| {
+            if phase == RequestPhase::LogIn {
+                assert!(!seen.store.is_leased(&identity(1).name));
+                assert_eq!(shared_refresh_token(&seen), None);
+                seen.advance(seconds(300));
+            }
+            Ok(())
+        });
+        let token = process.get().unwrap();
+        assert!(token.is_shared());
+        assert_eq!(shared_refresh_token(&world).unwrap(), "r100");
+        let other = world.user_process();
+        assert_eq!(other.get_value(), value(&token));
+        world.advance(LIFETIME);
+        assert_eq!(other.get_value(), "at2");
+        let sent = world.server.sent_refresh_tokens();
+        assert_eq!(
+            sent[..sent.len() - 1],
+            first_refresh_token.map(str::to_owned).into_iter().collect::<Vec<_>>()
+        );
+    }
 }
 
 #[test]
@@ -162,6 +234,30 @@ fn refusal_does_not_keep_user_from_login() {
     world.user_process().get().unwrap_err();
     let process = interactive_process(&world);
     assert_eq!(process.get_value(), "at1");
+}
+
+#[test]
+fn login_is_possible_although_store_fails() {
+    for failing in 0..7 {
+        let world = World::new();
+        let mut process =
+            world.process_with(move |number, _| (number == failing).then_some(BeforeEffect)).with_login();
+        process.source.can_log_in = true;
+        revoke_login(&world);
+        assert_eq!(process.get_value(), "at1", "{failing}");
+        assert_eq!(world.server.sent_refresh_tokens(), ["r0"], "{failing}");
+        assert_eq!(process.take_warnings().len(), 1, "{failing}");
+    }
+}
+
+#[test]
+fn failed_read_after_refusal_sends_nothing_again() {
+    let world = World::new();
+    let process = world.process_with(|number, _| (number == 4).then_some(BeforeEffect)).with_login();
+    revoke_login(&world);
+    assert_eq!(process.get().unwrap_err().status(), Status::ConsentRequired);
+    assert_eq!(world.server.sent_refresh_tokens(), ["r0"]);
+    assert_eq!(process.take_warnings().len(), 1);
 }
 
 #[test]
