@@ -244,7 +244,7 @@ impl Entry {
     /// The token, with its expiry by the clock of this machine.
     pub(super) fn token(&self, cache_key: CacheKey, clock: &dyn Clock) -> Option<AccessToken> {
         let shared = self.content.token.as_ref()?;
-        let age = self.age.saturating_add(Duration::from_millis(shared.age_millis));
+        let age = self.token_age()?;
         let issued_at = clock.unix_seconds().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         let fields = shared.fields.iter().map(|(name, value)| Some((name.clone(), value.to_c_string()?)));
         let token = AccessToken {
@@ -261,6 +261,12 @@ impl Entry {
             written_at: self.content.written_at,
         }));
         Some(token)
+    }
+
+    /// The time since the token was received.
+    pub(super) fn token_age(&self) -> Option<Duration> {
+        let shared = self.content.token.as_ref()?;
+        Some(self.age.saturating_add(Duration::from_millis(shared.age_millis)))
     }
 
     /// The error of the refusal while it lasts.

@@ -52,6 +52,10 @@ const LEASE_MARGIN: Duration = Duration::from_secs(1);
 /// The minimum rest of the lease when a refresh token is sent.
 const MIN_SPENDING_TIME: Duration = Duration::from_secs(5);
 
+/// The shortest duration of a lease in which a refresh token is sent: what remains after some operations of the store
+/// is at least [`MIN_SPENDING_TIME`].
+const MIN_SPENDING_LEASE: Duration = Duration::from_secs(8);
+
 /// The shortest and the longest time between two reads while another process holds the lease.
 const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(50));
 
@@ -246,7 +250,10 @@ impl<'a> SharedEntry<'a> {
                 }
             }
         }
-        Err(contended_error(self.handle.name()))
+        if request.is_user_bound {
+            return Err(contended_error(self.handle.name()));
+        }
+        self.fetch_alone(request, source)
     }
 
     /// Requests a token without the store.
@@ -280,11 +287,15 @@ impl<'a> SharedEntry<'a> {
         outcome
     }
 
-    /// Shares a token that was not requested through [`Self::get_or_fetch`], such as that of a login. Failures are
-    /// warnings.
+    /// Shares a token that was not requested through [`Self::get_or_fetch`], such as that of a login, unless the entry
+    /// has a newer one. Failures are warnings.
     pub fn publish(&self, token: &AccessToken, refresh_token: Option<&Secret>, request: &Request<'_>) {
-        let content = self.token_content(token, refresh_token);
-        if self.change(request, |_| content.clone()) {
+        let is_changed = self.change(request, |entry| {
+            let age = self.now().saturating_sub(token.cache_state.received_at());
+            let is_older = entry.and_then(Entry::token_age).is_some_and(|newer| newer < age);
+            (!is_older).then(|| self.token_content(token, refresh_token))
+        });
+        if is_changed {
             token.mark_shared(None);
         }
     }
@@ -295,21 +306,20 @@ impl<'a> SharedEntry<'a> {
         let mut refresh_token = None;
         self.change(request, |entry| {
             refresh_token = entry.and_then(Entry::refresh_token);
-            Content::default()
+            Some(Content::default())
         });
         refresh_token
     }
 
-    /// Replaces the content of the entry. Returns whether it was written.
-    fn change(&self, request: &Request<'_>, content: impl FnOnce(Option<&Entry>) -> Content) -> bool {
-        let asked_at = self.now();
-        if self.handle.is_paused(asked_at) {
+    /// Replaces the content of the entry by `content`, if that is one. Returns whether it was written.
+    fn change(&self, request: &Request<'_>, content: impl FnOnce(Option<&Entry>) -> Option<Content>) -> bool {
+        if self.handle.is_paused(self.now()) {
             return false;
         }
         let change = || -> StoreResult<bool> {
             let Some(lease) = self.wait_for_lease(request)? else { return Ok(false) };
             let Current { entry, stored_generation } = self.read(request)?;
-            let content = content(entry.as_ref());
+            let Some(content) = content(entry.as_ref()) else { return Ok(false) };
             Ok(self.write(&lease, stored_generation, content, true, request)?.is_some())
         };
         change().unwrap_or_else(|failure| {
@@ -423,10 +433,10 @@ impl<'a> SharedEntry<'a> {
 
     /// How long to wait for another process. It leaves half of the call's time for a request of one's own. A request
     /// that spends a refresh token must not be sent while another process may send it, so it waits for the end of
-    /// the lease.
+    /// the lease: of that of a process that crashed, and of that of its successor.
     fn wait_limit(&self, request: &Request<'_>) -> Duration {
         if request.is_user_bound {
-            return self.settings.wait.max(MAX_LEASE.saturating_add(LEASE_MARGIN));
+            return self.settings.wait.max(MAX_LEASE.saturating_mul(2).saturating_add(LEASE_MARGIN));
         }
         let half = request.call.deadline.remaining().and_then(|remaining| remaining.checked_div(2));
         half.map_or(self.settings.wait, |half| half.min(self.settings.wait))
@@ -457,7 +467,8 @@ impl<'a> SharedEntry<'a> {
         let asked_at = self.now();
         let needed =
             request.call.deadline.remaining().map(|remaining| remaining.saturating_add(LEASE_MARGIN));
-        let duration = needed.map_or(MAX_LEASE, |needed| needed.min(MAX_LEASE));
+        let shortest = if request.is_user_bound { MIN_SPENDING_LEASE } else { Duration::ZERO };
+        let duration = needed.map_or(MAX_LEASE, |needed| needed.clamp(shortest, MAX_LEASE));
         let owner = Owner(random_bytes());
         let taken = self.ask(Access::Write, request.call, |store, limit| {
             store.lease(&self.identity.name, &owner, duration, limit)
@@ -483,7 +494,7 @@ impl<'a> SharedEntry<'a> {
             if !self.advance(&mut leadership, request)? {
                 return Ok(Round::Again);
             }
-        } else {
+        } else if leadership.content.token.is_some() {
             leadership.content.rejections = 0;
         }
         if let Some(token) = entry.as_ref().and_then(Entry::refresh_token).filter(|_| request.is_user_bound)
@@ -603,9 +614,10 @@ impl<'a> SharedEntry<'a> {
     }
 
     /// Writes the content of `leadership`, and releases the lease. Returns whether it was written; a failure is a
-    /// warning.
+    /// warning. Also after the time of the lease, since it may be longer in the store, and a refresh token that is not
+    /// written is lost for the others: the store decides.
     fn finish(&self, leadership: Leadership<'_>, request: &Request<'_>) -> bool {
-        if self.has_failed() || leadership.lease.ends_at <= self.now() {
+        if self.has_failed() {
             return false;
         }
         let Leadership { lease, stored_generation, content, .. } = leadership;
@@ -642,10 +654,14 @@ impl<'a> SharedEntry<'a> {
             written_at: clock.unix_seconds(),
             ..content
         };
-        let Some(sealed) = entry::seal(&self.identity, generation, content) else {
+        let sealed = entry::seal(&self.identity, generation, content.clone()).or_else(|| {
             request.call.log.log(LogLevel::Info, || "the token is too long to be shared".to_owned());
-            return Ok(None);
-        };
+            // The refresh token that it came with has replaced that of the entry.
+            let without_token = Content { token: None, ..content };
+            without_token.refresh_token.as_ref()?;
+            entry::seal(&self.identity, generation, without_token)
+        });
+        let Some(sealed) = sealed else { return Ok(None) };
         let put = Put {
             name,
             owner: &lease.owner,

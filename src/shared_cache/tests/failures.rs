@@ -206,6 +206,18 @@ fn too_long_token_is_not_shared() {
 }
 
 #[test]
+fn too_long_token_does_not_keep_refresh_token_back() {
+    let world = World::new();
+    world.server.state.lock().padding = "x".repeat(MAX_VALUE_LEN);
+    let (process, other) = (world.user_process(), world.user_process());
+    process.get().unwrap();
+    assert!(world.entry().unwrap().content.token.is_none());
+    assert_eq!(world.entry().unwrap().refresh_token().unwrap().reveal(), "r1");
+    assert!(value(&other.get().unwrap()).starts_with("at2"));
+    assert_eq!(world.server.sent_refresh_tokens(), ["r0", "r1"]);
+}
+
+#[test]
 fn lease_is_released_if_entry_cannot_be_read() {
     let world = World::new();
     let process = world.process_with(|number, _| (number == 1).then_some(BeforeEffect));

@@ -82,6 +82,30 @@ fn refresh_token_is_not_sent_while_lease_is_held() {
 }
 
 #[test]
+fn user_waits_for_successor_of_crashed_leader() {
+    let world = World::new();
+    let (store, time) = (Arc::clone(&world.store), world.time.clone());
+    let writer = world.process();
+    store.lease_for_crashed(&identity(1).name, MAX_LEASE);
+    let step = Arc::new(AtomicU64::new(0));
+    let writer = std::sync::Mutex::new(writer.with_login());
+    let process = world.process_with(move |_, _| {
+        time.advance(Duration::from_millis(100));
+        // At the end of the first lease, another process acquires the lease, and needs 10 s.
+        if time.millis() >= 15_000 && step.fetch_max(1, Ordering::SeqCst) == 0 {
+            store.lease_for_crashed(&identity(1).name, seconds(10));
+        }
+        if time.millis() >= 25_000 && step.fetch_max(2, Ordering::SeqCst) == 1 {
+            writer.lock().unwrap().get().unwrap();
+        }
+        None
+    });
+    let process = process.with_login();
+    assert_eq!(process.get_value(), "at1");
+    assert_eq!(world.server.sent_refresh_tokens(), ["r0"]);
+}
+
+#[test]
 fn failed_leader_releases_lease() {
     for error in [
         Error::new(NetworkError::Connection, "network", "no"),
@@ -162,6 +186,16 @@ fn deadline_of_call_ends_wait() {
     }
 }
 
+#[test]
+fn lease_covers_short_call_of_user() {
+    for timeout in [1, 3, 30] {
+        let world = World::new();
+        let process = world.user_process();
+        let call = CallContext::with_timeout(seconds(timeout), "a test");
+        assert_eq!(value(&process.get_in(&call).unwrap()), "at1", "{timeout} s");
+    }
+}
+
 /// A process whose request takes 20 s, more than its lease; `meanwhile` runs before the response.
 fn get_slowly(world: &World, meanwhile: impl Fn() + Send + 'static) -> (AccessToken, Vec<Operation>) {
     let process = world.process();
@@ -185,6 +219,16 @@ fn leader_without_lease_overwrites_nothing() {
     assert_eq!(world.process().get_value(), "at2");
     let (token, _) = get_slowly(&World::new(), || {});
     assert!(!token.is_shared(), "the lease has ended, although nobody else holds it");
+}
+
+#[test]
+fn lease_that_outlives_its_time_is_used() {
+    let world = World::new();
+    let store = Arc::clone(&world.store);
+    // As a store whose leases end with their holder.
+    let (token, _) = get_slowly(&world, move || store.step_clock(-20_000));
+    assert!(token.is_shared());
+    assert_eq!(world.process().get_value(), "at1");
 }
 
 #[test]

@@ -318,3 +318,20 @@ fn early_refresh_of_user_sends_refresh_token_once() {
     assert_eq!(world.server.sent_refresh_tokens(), ["r0", "r1"]);
     assert_eq!(second.source.refresh_token().unwrap().reveal(), "r0", "only a leader needs it");
 }
+
+#[test]
+fn late_login_does_not_replace_newer_token() {
+    let world = World::new();
+    let (late, other) = (world.user_process(), world.user_process());
+    let token = late.source.token("late".to_owned());
+    world.advance(seconds(1));
+    let newer = other.get_value();
+    let call = CallContext::unbounded();
+    late.entry().publish(&token, Some(&Secret::from("r9")), &late.request(&call));
+    assert!(!token.is_shared() && !world.store.is_leased(&identity(1).name));
+    assert_eq!((late.operations(), world.user_process().get_value()), (vec![Lease, Get, Release], newer));
+    world.advance(LIFETIME);
+    let token = late.source.token("new".to_owned());
+    late.entry().publish(&token, Some(&Secret::from("r9")), &late.request(&call));
+    assert!(token.is_shared(), "the other token is older");
+}

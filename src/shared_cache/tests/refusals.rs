@@ -179,3 +179,45 @@ fn rejections_are_spaced() {
     process.reject(&token);
     assert_ne!(process.get_value(), value(&token), "a token that expired ends the count");
 }
+
+#[test]
+fn crash_while_replacing_rejected_token_keeps_spacing() {
+    let world = World::new();
+    let process = world.process();
+    process.reject(&process.get().unwrap());
+    process.source.during_request(|phase| match phase {
+        RequestPhase::Send => Err(Error::new(NetworkError::Connection, "network", "no")),
+        _ => Ok(()),
+    });
+    process.get().unwrap_err();
+    assert!(world.entry().unwrap().content.token.is_none(), "the rejection is known");
+    let other = world.process();
+    let token = other.get().unwrap();
+    other.reject(&token);
+    assert_eq!(other.get_value(), value(&token), "the second rejection waits for a second");
+}
+
+#[test]
+fn contention_never_fails_repeatable_request() {
+    let world = World::new();
+    let token = world.process().get().unwrap();
+    let store = Arc::clone(&world.store);
+    // Each write of the process finds another value.
+    let process = world.process_with(move |_, operation| {
+        if operation == Put {
+            let (value, _) = store.value(&identity(1).name).unwrap();
+            let mut other = value.clone();
+            other[8] ^= 0x40;
+            store.forge(&identity(1).name, &other, seconds(100));
+            store.forge(&identity(2).name, &value, seconds(100));
+        }
+        if operation == Get
+            && let Some((value, ttl)) = store.value(&identity(2).name)
+        {
+            store.forge(&identity(1).name, &value, Duration::from_millis(ttl.unsigned_abs()));
+        }
+        None
+    });
+    process.reject(&token);
+    assert_eq!(process.get_value(), "at2");
+}
