@@ -5,6 +5,7 @@ mod leases;
 mod reads;
 mod refresh_tokens;
 mod refusals;
+mod schedules;
 
 use std::time::Duration;
 
