@@ -36,7 +36,7 @@ use crate::process::{Process, random_bytes};
 use crate::resolve::{Config, SharedCacheConfig};
 use crate::token::AccessToken;
 use crate::token::cache::{FetchKind, Requirements, is_fresh_now, is_usable_now};
-use crate::token_store::{self, Access, Owner, Put, StoreHandle, TokenStore};
+use crate::token_store::{self, Access, MAX_CHANGE_WAIT, Owner, Put, StoreHandle, TokenStore};
 
 use entry::{Content, Entry, Refusal, SharedToken};
 
@@ -65,11 +65,8 @@ const SHORT_POLLS: u32 = 8;
 /// The time between two attempts to acquire the lease, whose holder may have crashed.
 const LEASE_ATTEMPT_INTERVAL: Duration = Duration::from_millis(300);
 
-/// The time for which a store may wait for a change.
-const MAX_CHANGE_WAIT: Duration = Duration::from_millis(400);
-
 /// How often a request starts again because the lease was lost or another process has written.
-const MAX_ROUNDS: u32 = 3;
+const MAX_ROUNDS: u32 = 8;
 
 /// What limits one operation of the store.
 const TIMEOUT_SOURCE: &str = "TokenCacheTimeout";

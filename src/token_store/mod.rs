@@ -29,6 +29,9 @@ pub(crate) const VALUE_HEADER_LEN: usize = 9;
 /// The maximum length of a value in bytes. A longer one is neither written nor read.
 pub(crate) const MAX_VALUE_LEN: usize = 256 << 10;
 
+/// The maximum time for which a store waits for a change. Then the caller looks whether the lease has ended.
+pub(crate) const MAX_CHANGE_WAIT: Duration = Duration::from_millis(400);
+
 /// The name of an entry: 43 characters of the base64url alphabet, a keyed digest of what determines the token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntryName(String);
@@ -113,7 +116,7 @@ pub trait TokenStore: Send + Sync {
     fn release(&self, name: &EntryName, owner: &Owner, call: &CallContext) -> Result<()>;
 
     /// Waits until the generation of the value of `name` may differ from `generation`, or for about `interval`. A
-    /// store that is notified of changes may wait for longer, within the deadline of the call.
+    /// store that is notified of changes may wait for [`MAX_CHANGE_WAIT`], within the deadline of the call.
     ///
     /// # Errors
     /// If the store does not answer, and if the call is cancelled.

@@ -25,8 +25,8 @@ use self::context::StoreContext;
 use self::pool::Pool;
 use self::resp::{Command, Reply};
 use super::{
-    EntryName, MAX_VALUE_LEN, Owner, Put, RedisAddress, RedisLocation, StoredValue, TokenStore,
-    VALUE_HEADER_LEN, generation,
+    EntryName, MAX_CHANGE_WAIT, MAX_VALUE_LEN, Owner, Put, RedisAddress, RedisLocation, StoredValue,
+    TokenStore, VALUE_HEADER_LEN, generation,
 };
 use crate::base::call::CallContext;
 use crate::base::error::{NetworkError, Result};
@@ -37,9 +37,6 @@ use crate::net::tls::FileVersion;
 
 /// The maximum time for which a write waits for a replica.
 const MAX_REPLICA_WAIT: Duration = Duration::from_millis(100);
-
-/// The maximum time for which a call waits for a change without looking whether the lease has ended.
-const MAX_CHANGE_WAIT: Duration = Duration::from_millis(400);
 
 /// The lifetime of the stream of an entry in milliseconds. Who waits has read the entry shortly before.
 const CHANGES_TTL_MILLIS: &[u8] = b"60000";
