@@ -98,12 +98,14 @@ fn call_that_ends_during_failure_fails() {
     }
 }
 
+type NestedCall = Box<dyn FnOnce() + Send>;
+
 #[test]
 fn concurrent_failures_count_as_one() {
     let world = World::new();
     let mut process = world.process_with(|_, _| None);
     // While one thread waits for the store, another one does, too.
-    let nested: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>> = Arc::default();
+    let nested: Arc<Mutex<Option<NestedCall>>> = Arc::default();
     let (time, run_nested) = (world.time.clone(), Arc::clone(&nested));
     let client = world.store.client(move |_, _| {
         let work = run_nested.lock().unwrap().take();
