@@ -484,7 +484,8 @@ impl<'a> SharedEntry<'a> {
         if let Some(outcome) = self.outcome(entry.as_ref(), request) {
             return Ok(Round::Done(outcome));
         }
-        let content = entry.as_ref().map(Entry::carry_over).unwrap_or_default();
+        let clock = self.process.clock.as_ref();
+        let content = entry.as_ref().map(|entry| entry.carry_over(clock)).unwrap_or_default();
         let mut leadership = Leadership { lease, stored_generation, content, is_lost: false };
         if entry.as_ref().is_some_and(|entry| self.is_rejected(entry)) {
             leadership.content.reject_token();
@@ -594,7 +595,7 @@ impl<'a> SharedEntry<'a> {
 
     fn token_content(&self, token: &AccessToken, refresh_token: Option<&Secret>) -> Content {
         Content {
-            token: Some(SharedToken::new(token, self.process.clock.as_ref())),
+            token: Some(SharedToken::new(token)),
             refresh_token: refresh_token.map(entry::Text::from),
             ..Content::default()
         }
@@ -651,12 +652,12 @@ impl<'a> SharedEntry<'a> {
             written_at: clock.unix_seconds(),
             ..content
         };
-        let sealed = entry::seal(&self.identity, generation, content.clone()).or_else(|| {
+        let sealed = entry::seal(&self.identity, generation, content.clone(), clock).or_else(|| {
             request.call.log.log(LogLevel::Info, || "the token is too long to be shared".to_owned());
             // The refresh token that it came with has replaced that of the entry.
             let without_token = Content { token: None, ..content };
             without_token.refresh_token.as_ref()?;
-            entry::seal(&self.identity, generation, without_token)
+            entry::seal(&self.identity, generation, without_token, clock)
         });
         let Some(sealed) = sealed else { return Ok(None) };
         let put = Put {

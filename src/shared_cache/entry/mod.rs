@@ -103,11 +103,13 @@ pub(super) struct SharedToken {
     lifetime_secs: Option<i64>,
     /// The age at which the token was written, in milliseconds.
     age_millis: u64,
+    /// When the token was received, on the boot-time clock of the process that will write it.
+    #[serde(skip)]
+    received_at: Duration,
 }
 
 impl SharedToken {
-    pub(super) fn new(token: &AccessToken, clock: &dyn Clock) -> Self {
-        let age = clock.boot_time().saturating_sub(token.cache_state.received_at());
+    pub(super) fn new(token: &AccessToken) -> Self {
         Self {
             access_token: Text::from_bytes(token.value.to_bytes()),
             scope: token.scope.as_ref().map(|scope| scope.to_string_lossy().into_owned()),
@@ -117,7 +119,8 @@ impl SharedToken {
                 .map(|(name, value)| (name.clone(), Text::from_bytes(value.to_bytes())))
                 .collect(),
             lifetime_secs: token.expires_at.map(|expires_at| expires_at.saturating_sub(token.issued_at)),
-            age_millis: millis(age),
+            age_millis: 0,
+            received_at: token.cache_state.received_at(),
         }
     }
 
@@ -280,11 +283,11 @@ impl Entry {
         self.content.refresh_token.as_ref().map(Text::to_secret)
     }
 
-    /// The content for a new entry that replaces this one, with the token of the same age.
-    pub(super) fn carry_over(&self) -> Content {
+    /// The content for a new entry that replaces this one, which was read at the time of `clock`.
+    pub(super) fn carry_over(&self, clock: &dyn Clock) -> Content {
         let mut content = Content { refusal: None, ..self.content.clone() };
-        if let Some(token) = &mut content.token {
-            token.age_millis = token.age_millis.saturating_add(millis(self.age));
+        if let (Some(token), Some(age)) = (&mut content.token, self.token_age()) {
+            token.received_at = clock.boot_time().saturating_sub(age);
         }
         content
     }
@@ -320,8 +323,16 @@ pub(super) struct SealedEntry {
     pub(super) ttl: Duration,
 }
 
-/// Encrypts `content`; `None` if it is too long for a store.
-pub(super) fn seal(identity: &Identity, generation: u64, mut content: Content) -> Option<SealedEntry> {
+/// Encrypts `content`, to be written at the time of `clock`; `None` if it is too long for a store.
+pub(super) fn seal(
+    identity: &Identity,
+    generation: u64,
+    mut content: Content,
+    clock: &dyn Clock,
+) -> Option<SealedEntry> {
+    if let Some(token) = &mut content.token {
+        token.age_millis = millis(clock.boot_time().saturating_sub(token.received_at));
+    }
     let ttl = content.ttl();
     content.ttl_millis = millis(ttl);
     let mut text = Zeroizing::new(serde_json::to_vec(&content).ok()?);

@@ -65,7 +65,7 @@ fn refusal_error() -> Error {
 
 fn full_content(clock: &dyn Clock) -> Content {
     Content {
-        token: Some(SharedToken::new(&token(clock), clock)),
+        token: Some(SharedToken::new(&token(clock))),
         refresh_token: Some(Text("the-refresh-token".to_owned())),
         is_spending: true,
         refusal: Refusal::new(&refusal_error(), 3),
@@ -82,7 +82,7 @@ fn stored(sealed: SealedEntry) -> StoredValue {
 }
 
 fn sealed_value() -> StoredValue {
-    stored(seal(&identity(1, 1), 7, full_content(&clock(1000, 0))).unwrap())
+    stored(seal(&identity(1, 1), 7, full_content(&clock(1000, 0)), &clock(1000, 0)).unwrap())
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn every_reason_survives() {
 fn token_without_expiry_has_none() {
     let clock = clock(1000, 0);
     let unknown = AccessToken { expires_at: None, scope: None, ..token(&clock) };
-    let content = Content { token: Some(SharedToken::new(&unknown, &clock)), ..Content::default() };
-    let sealed = seal(&identity(1, 1), 1, content).unwrap();
+    let content = Content { token: Some(SharedToken::new(&unknown)), ..Content::default() };
+    let sealed = seal(&identity(1, 1), 1, content, &clock).unwrap();
     assert_eq!(sealed.ttl, Duration::from_secs(900));
     let read = open(&identity(1, 1), &stored(sealed)).unwrap().token(cache_key(), &clock).unwrap();
     assert_eq!((read.expires_at, read.scope), (None, None));
@@ -141,7 +141,7 @@ fn token_without_expiry_has_none() {
 fn entry_lives_as_long_as_its_content() {
     let written = clock(1000, 0);
     let now = clock(1000, 600_000);
-    let shared = || Some(SharedToken::new(&token(&written), &now));
+    let shared = || Some(SharedToken::new(&token(&written)));
     let refusal = || Refusal::new(&refusal_error(), 0);
     for (content, seconds) in [
         (Content::default(), 60 + 600),
@@ -150,20 +150,22 @@ fn entry_lives_as_long_as_its_content() {
         (Content { token: shared(), refusal: refusal(), ..Content::default() }, 3000 + 600),
         (Content { refresh_token: Some(Text("r".to_owned())), ..Content::default() }, 90 * 86_400),
     ] {
-        assert_eq!(seal(&identity(1, 1), 1, content).unwrap().ttl, Duration::from_secs(seconds));
+        assert_eq!(seal(&identity(1, 1), 1, content, &now).unwrap().ttl, Duration::from_secs(seconds));
     }
 }
 
 #[test]
 fn age_is_kept_by_replacement() {
     let writer = clock(1000, 0);
-    let content =
-        Content { token: Some(SharedToken::new(&token(&writer), &clock(1000, 2_500))), ..Content::default() };
-    let mut value = stored(seal(&identity(1, 1), 1, content).unwrap());
+    let content = Content { token: Some(SharedToken::new(&token(&writer))), ..Content::default() };
+    let mut value = stored(seal(&identity(1, 1), 1, content, &clock(1000, 2_500)).unwrap());
     value.ttl -= Duration::from_millis(1_500);
-    let replaced = open(&identity(1, 1), &value).unwrap().carry_over();
-    let mut value = stored(seal(&identity(1, 1), 2, replaced).unwrap());
-    value.ttl -= Duration::from_secs(6);
+    let entry = open(&identity(1, 1), &value).unwrap();
+    assert_eq!(entry.token_age(), Some(Duration::from_secs(4)));
+    // It is read at 70 s, and written again after a request of 5 s.
+    let replaced = entry.carry_over(&clock(0, 70_000));
+    let mut value = stored(seal(&identity(1, 1), 2, replaced, &clock(0, 75_000)).unwrap());
+    value.ttl -= Duration::from_secs(1);
     let reader = clock(5000, 50_000);
     let read = open(&identity(1, 1), &value).unwrap().token(cache_key(), &reader).unwrap();
     assert_eq!(read.issued_at, 5000 - 10);
@@ -209,10 +211,10 @@ fn value_contains_no_plaintext() {
 #[test]
 fn size_of_value_is_limited() {
     let content = |len: usize| Content { refresh_token: Some(Text("x".repeat(len))), ..Content::default() };
-    let overhead = seal(&identity(1, 1), 1, content(0)).unwrap().bytes.len();
-    let longest = seal(&identity(1, 1), 1, content(MAX_VALUE_LEN - overhead)).unwrap();
+    let overhead = seal(&identity(1, 1), 1, content(0), &clock(0, 0)).unwrap().bytes.len();
+    let longest = seal(&identity(1, 1), 1, content(MAX_VALUE_LEN - overhead), &clock(0, 0)).unwrap();
     assert_eq!(longest.bytes.len(), MAX_VALUE_LEN);
-    assert!(seal(&identity(1, 1), 1, content(MAX_VALUE_LEN - overhead + 1)).is_none());
+    assert!(seal(&identity(1, 1), 1, content(MAX_VALUE_LEN - overhead + 1), &clock(0, 0)).is_none());
 }
 
 /// Encrypts `json` as the content of an entry.
