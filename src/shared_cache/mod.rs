@@ -466,16 +466,18 @@ impl<'a> SharedEntry<'a> {
             request.call.deadline.remaining().map(|remaining| remaining.saturating_add(LEASE_MARGIN));
         let shortest = if request.is_user_bound { MIN_SPENDING_LEASE } else { Duration::ZERO };
         let duration = needed.map_or(MAX_LEASE, |needed| needed.clamp(shortest, MAX_LEASE));
-        let owner = Owner(random_bytes());
-        let taken = self.ask(Access::Write, request.call, |store, limit| {
-            store.lease(&self.identity.name, &owner, duration, limit)
-        })?;
-        Ok(taken.then(|| Lease {
+        // Released also if it is unknown whether the store has granted it.
+        let lease = Lease {
             entry: self,
-            owner,
+            owner: Owner(random_bytes()),
             ends_at: asked_at.saturating_add(duration),
             is_released: Cell::new(false),
-        }))
+        };
+        let is_granted = self.ask(Access::Write, request.call, |store, limit| {
+            store.lease(&self.identity.name, &lease.owner, duration, limit)
+        })?;
+        lease.is_released.set(!is_granted);
+        Ok(is_granted.then_some(lease))
     }
 
     /// Requests a token as the holder of the lease, and writes the outcome.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::seconds;
 use crate::base::call::CallContext;
 use crate::base::error::{Status, WarningKind};
-use crate::shared_cache::testing::{LIFETIME, SimulatedProcess, World, value};
+use crate::shared_cache::testing::{LIFETIME, SimulatedProcess, World, identity, value};
 use crate::token_store::MAX_VALUE_LEN;
 use crate::token_store::testing::Fault::{self, AfterEffect, BeforeEffect};
 use crate::token_store::testing::Operation::{self, Get, Lease, Put, Release};
@@ -35,6 +35,7 @@ fn failure_of_any_operation_costs_no_token() {
                 let asked = process.operations();
                 let after = asked.iter().skip(number + 1).collect::<Vec<_>>();
                 assert!(after.is_empty() || after == [&Release], "{what}: {asked:?}");
+                assert!(!world.store.is_leased(&identity(1).name), "{what}: {asked:?}");
 
                 assert_eq!(process.get_value(), "at2", "{what}");
                 assert_eq!(process.operations(), [], "{what}: the store is not asked");
