@@ -730,9 +730,10 @@ impl<'a> SharedEntry<'a> {
         operation: impl FnOnce(&dyn TokenStore, &CallContext) -> Result<T>,
     ) -> StoreResult<T> {
         let asked_at = self.now();
-        let outcome = operation(self.handle.store(), &call.capped(timeout, TIMEOUT_SOURCE));
-        outcome.map_err(|error| {
-            self.failed_at.set(call.check().is_ok().then_some(asked_at));
+        operation(self.handle.store(), &call.capped(timeout, TIMEOUT_SOURCE)).map_err(|error| {
+            if call.check().is_ok() {
+                self.failed_at.set(Some(asked_at));
+            }
             StoreFailure { error, access, asked_at }
         })
     }
