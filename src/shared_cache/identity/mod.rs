@@ -144,7 +144,7 @@ impl<'a> TokenDescription<'a> {
         let PresetToken { token, expires_at } = preset_token;
         self.add_optional_secret("preset token", token.as_ref());
         self.text.add_optional("preset token expires", expires_at.map(|time| time.to_string()));
-        // Whoever logs a token off does so for all who use it, and therefore at the endpoint of each.
+        // A logoff ends the token for all who use it, so it must be sent to the endpoint of each.
         let logoff = logoff.as_ref().map(|LogoffConfig { endpoint, ends_session: _, transport: _ }| endpoint);
         self.text.add_optional("logoff endpoint", logoff.map(|endpoint| endpoint.as_str()));
         let user = prompted_user.as_ref().filter(|_| flow.is_user_bound());

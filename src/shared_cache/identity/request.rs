@@ -98,7 +98,7 @@ impl TokenDescription<'_> {
                 self.text.add("user name", user);
                 self.add_secret("password", password.reveal());
                 self.requires_cache_secret = Some(
-                    "Password may be guessed, and whoever knows the other credentials could test each guess with \
+                    "Password may be guessed, and a holder of the other credentials could test each guess with \
                      the names of entries",
                 );
                 Ok(())
