@@ -9,7 +9,7 @@ use crate::key::lenient_base64;
 /// Prefix of a secret that is not text.
 const BASE64_PREFIX: &str = "base64:";
 
-/// A secret of at least [`Self::MIN_LEN`] bytes, wiped when dropped.
+/// A secret of at least 32 bytes, wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SharedSecret(Zeroizing<Vec<u8>>);
 

@@ -7,7 +7,7 @@
 //!    itself; it does not write it without the lease.
 //! 3. The leader reads the entry again, requests a token, and writes it with a greater generation, if it still
 //!    holds the lease and nobody else has written. The request ends before the lease does; the lease is at most
-//!    [`MAX_LEASE`] and is not renewed.
+//!    15 s and is not renewed.
 //!
 //! A refresh token may be valid only once. Before it is sent, the leader writes to the entry that it will be spent;
 //! the write fails if the lease was lost. A refresh token is therefore never sent without the lease while another
@@ -17,6 +17,8 @@
 
 mod entry;
 mod identity;
+#[cfg(all(test, feature = "model"))]
+mod loom_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(all(test, not(feature = "model")))]

@@ -1,4 +1,5 @@
 //! Simulated processes that share tokens through a store in memory, and the authorization server that they use.
+#![cfg_attr(feature = "model", allow(dead_code, reason = "loom tests use a part of it"))]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;

@@ -116,7 +116,7 @@ pub trait TokenStore: Send + Sync {
     fn release(&self, name: &EntryName, owner: &Owner, call: &CallContext) -> Result<()>;
 
     /// Waits until the generation of the value of `name` may differ from `generation`, or for about `interval`. A
-    /// store that is notified of changes may wait for [`MAX_CHANGE_WAIT`], within the deadline of the call.
+    /// store that is notified of changes may wait for 400 ms, within the deadline of the call.
     ///
     /// # Errors
     /// If the store does not answer, and if the call is cancelled.

@@ -1,4 +1,5 @@
 //! A store in memory for tests, shared by simulated processes.
+#![cfg_attr(feature = "model", allow(dead_code, reason = "loom tests use a part of it"))]
 
 use std::collections::HashMap;
 use std::sync::Arc;
