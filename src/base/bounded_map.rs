@@ -119,6 +119,14 @@ mod tests {
     }
 
     #[test]
+    fn values_are_those_of_all_keys() {
+        let mut map = BoundedMap::with_capacity(2);
+        map.insert("a", 1);
+        map.insert("b", 2);
+        assert_eq!(map.values().sum::<i32>(), 3);
+    }
+
+    #[test]
     fn known_key_of_full_map_evicts_nothing() {
         let mut map = BoundedMap::with_capacity(2);
         for key in ["one", "two", "one"] {
