@@ -553,17 +553,20 @@ fn replica_is_used_after_its_promotion() {
     let mut primary = Server::start("");
     let replica = Server::start(&format!("replicaof 127.0.0.1 {}", primary.port));
     wait_until("the replica is in sync", || replica.cli(&["role"]).contains("connected"));
+    // Until then the primary does not list it.
+    wait_until("the replica has acknowledged", || primary.cli(&["wait", "1", "50"]).starts_with('1'));
+    let port = replica.port.to_string();
     let (on_primary, on_replica) = (primary.store(), replica.store());
     primary.take_command_counts();
     on_primary.use_all().unwrap();
     let counts = primary.take_command_counts();
     assert!(counts.contains("role=1") && counts.contains("wait=1"), "{counts}");
-    assert_eq!(on_replica.get().unwrap(), Some(2), "WAIT has waited for the replica");
+    // WAIT ends after 100 ms, which a busy machine may exceed.
+    wait_until("the replica has the value", || on_replica.get().unwrap() == Some(2));
     let read_only = (Status::Network, "TokenCache");
     assert_error(on_replica.lease(FIRST), read_only, "must name the primary");
     replica.expect_ok(&["replicaof", "no", "one"]);
     on_replica.use_all().unwrap();
-    let port = replica.port.to_string();
     primary.expect_ok(&["replicaof", "127.0.0.1", &port]);
     assert_error(on_primary.lease(FIRST), read_only, "must name the primary");
     primary.kill();
