@@ -77,16 +77,18 @@ static void check_entries(void) {
     CHECK(release(NAME, 2) == 0 && release(NAME, 2) == 0 && release("another", 2) == 0);
 }
 
+/* Without a pause, threads that wait would keep the one with the lease from running, under valgrind until it has ended. */
+static const struct timespec PAUSE = {0, 2000000};
+
 static void check_ends(void) {
-    struct timespec pause = {0, 2000000};
     uint8_t buffer[CAPACITY];
 
     CHECK(lease("short", 1, LONG) == 1 && put("short", 1, 0, 1, "x", 1, 1) == 1);
-    while (get("short", buffer, sizeof buffer) == 1) nanosleep(&pause, NULL);
+    while (get("short", buffer, sizeof buffer) == 1) nanosleep(&PAUSE, NULL);
     CHECK(get("short", buffer, sizeof buffer) == 0);
     CHECK(put("short", 1, 1, 2, "x", 1, LONG) == 0 && put("short", 1, 0, 1, "y", 1, LONG) == 1);
     CHECK(release("short", 1) == 0 && lease("short", 1, 1) == 1);
-    while (lease("short", 2, LONG) == 0) nanosleep(&pause, NULL);
+    while (lease("short", 2, LONG) == 0) nanosleep(&PAUSE, NULL);
     CHECK(put("short", 1, 1, 2, "x", 1, LONG) == 0 && put("short", 2, 1, 2, "x", 1, LONG) == 1);
 }
 
@@ -98,7 +100,10 @@ typedef struct {
 static void count(const char *name, int owner) {
     for (int done = 0; done < ROUNDS;) {
         counter value = {0, 0};
-        if (lease(name, owner, LONG) != 1) continue;
+        if (lease(name, owner, LONG) != 1) {
+            nanosleep(&PAUSE, NULL);
+            continue;
+        }
         int found = get(name, &value, sizeof value);
         CHECK(found == 0 || found == -1 || found == (int)sizeof value);
         counter next = {value.generation + 1, value.count + 1};
