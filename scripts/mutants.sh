@@ -10,7 +10,7 @@ set -euo pipefail
 . scripts/mutants/copy.sh
 
 # Small modules, with few tests, and without survivors.
-SAMPLE=(src/base/bounded_map.rs src/token/cache/backoff.rs src/base/jitter.rs)
+SAMPLE=(src/base/bounded_map.rs src/base/backoff.rs src/base/jitter.rs)
 # Integration tests of the modules.
 THROUGH_C=(it data_sources logoff policy)
 LISTED=scripts/mutants/survivors.txt

@@ -214,14 +214,16 @@ impl fmt::Display for LoosePermissions {
     }
 }
 
+/// The mode of a file and its owner; `None` on systems without them, where a file has the access control list of its
+/// folder.
 #[cfg(unix)]
-fn mode_and_owner(metadata: &Metadata) -> Option<(u32, u32)> {
+pub(crate) fn mode_and_owner(metadata: &Metadata) -> Option<(u32, u32)> {
     use std::os::unix::fs::MetadataExt;
     Some((metadata.mode(), metadata.uid()))
 }
 
 #[cfg(not(unix))]
-fn mode_and_owner(_: &Metadata) -> Option<(u32, u32)> {
+pub(crate) fn mode_and_owner(_: &Metadata) -> Option<(u32, u32)> {
     None
 }
 

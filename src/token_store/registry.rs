@@ -8,17 +8,12 @@ use parking_lot::Mutex;
 use super::folder::FolderStore;
 use super::redis::RedisStore;
 use super::{StoreLocation, TokenStore, application};
+use crate::base::backoff::delay_after;
 use crate::base::bounded_map::BoundedMap;
 use crate::base::error::{Error, ErrorKind, OptionError, Result};
 
 /// The maximum number of stores; untrusted connection strings may name any number of them.
 const MAX_STORES: usize = 64;
-
-/// How long a store is not asked after its first failure. Doubled by each further failure.
-const MIN_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest time for which a store is not asked.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// The stores of a process. Thread-safe.
 pub struct TokenStores(Mutex<BoundedMap<StoreLocation, Arc<StoreHandle>>>);
@@ -99,7 +94,8 @@ struct Failure {
     access: Access,
     failed_at: Duration,
     retry_at: Duration,
-    pause: Duration,
+    /// The number of consecutive failures.
+    count: u32,
 }
 
 impl StoreHandle {
@@ -134,7 +130,7 @@ impl StoreHandle {
         match &mut self.health.lock().failure {
             Some(failure) if now < failure.retry_at => true,
             Some(failure) => {
-                failure.retry_at = now.saturating_add(failure.pause);
+                failure.retry_at = now.saturating_add(delay_after(failure.count));
                 false
             }
             None => false,
@@ -159,15 +155,15 @@ impl StoreHandle {
     /// not asked if this is its first failure since it last answered, so that one warning is given.
     pub fn record_failure(&self, access: Access, asked_at: Duration, now: Duration) -> Option<Duration> {
         let mut health = self.health.lock();
-        let pause = match &health.failure {
+        let count = match &health.failure {
             // Another caller has recorded it meanwhile.
             Some(failure) if failure.failed_at >= asked_at => return None,
-            Some(failure) => failure.pause.saturating_mul(2).min(MAX_PAUSE),
-            None => MIN_PAUSE,
+            Some(failure) => failure.count.saturating_add(1),
+            None => 1,
         };
-        let is_first = health.failure.is_none();
-        health.failure = Some(Failure { access, failed_at: now, retry_at: now.saturating_add(pause), pause });
-        is_first.then_some(pause)
+        let pause = delay_after(count);
+        health.failure = Some(Failure { access, failed_at: now, retry_at: now.saturating_add(pause), count });
+        (count == 1).then_some(pause)
     }
 }
 

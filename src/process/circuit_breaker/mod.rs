@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::base::backoff::Backoff;
 use crate::base::bounded_map::BoundedMap;
 use crate::base::cache_key::CacheKey;
 use crate::base::call::{CallContext, Wake, cancelled_error};
@@ -19,7 +20,6 @@ use crate::base::jitter::Jitter;
 use crate::base::log::{Log, LogLevel};
 use crate::base::stats::{Counter, Stats};
 use crate::sys::sync::Monitor;
-use crate::token::cache::Backoff;
 
 /// Maximum number of endpoints, since connection strings may contain any number of them.
 const MAX_ENDPOINTS: usize = 1000;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::Identity;
+use crate::base::backoff::delay_after;
 use crate::base::cache_key::CacheKey;
 use crate::base::clock::Clock;
 use crate::base::error::{Cause, Error, ErrorKind, OAuthError, OAuthReason};
@@ -39,8 +40,11 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 /// How long it remains known that a token was rejected or removed.
 pub(super) const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// The longest time between two replacements of rejected tokens, and the longest lifetime of a refusal.
-const MAX_BACKOFF_SECS: u64 = 60;
+/// The longest lifetime of a refusal.
+const MAX_REFUSAL_LIFETIME: Duration = Duration::from_secs(60);
+
+/// The lifetime of a refusal because of consent, which the user may be giving at this moment.
+const CONSENT_REFUSAL_LIFETIME: Duration = Duration::from_secs(2);
 
 /// The content of an entry.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -176,11 +180,10 @@ impl Refusal {
         if error.cause() != Cause::Server {
             return None;
         }
-        let seconds = match (oauth.retry_after, oauth.reason) {
-            (seconds @ 1.., _) => u64::from(seconds).min(MAX_BACKOFF_SECS),
-            // The user may be giving consent at this moment.
-            (0, OAuthReason::ConsentRequired) => 2,
-            (0, _) => backoff_secs(failures.saturating_add(1)),
+        let lifetime = match (oauth.retry_after, oauth.reason) {
+            (seconds @ 1.., _) => Duration::from_secs(u64::from(seconds)).min(MAX_REFUSAL_LIFETIME),
+            (0, OAuthReason::ConsentRequired) => CONSENT_REFUSAL_LIFETIME,
+            (0, _) => delay_after(failures.saturating_add(1)),
         };
         Some(Self {
             reason: match oauth.reason {
@@ -196,7 +199,7 @@ impl Refusal {
             provider_code: oauth.provider_code.clone(),
             http_status: oauth.http_status,
             text: error.text().to_owned(),
-            lifetime_millis: seconds.saturating_mul(1000),
+            lifetime_millis: millis(lifetime),
         })
     }
 
@@ -224,14 +227,6 @@ impl Refusal {
         };
         Error::new(kind, "token", self.text.clone())
             .with_cause(Cause::NegativeCache { age_secs: age.as_secs(), retry_in_secs })
-    }
-}
-
-/// 1, 2, 4 … 60 s for the first, second … of consecutive events; 0 for none.
-fn backoff_secs(count: u32) -> u64 {
-    match count.checked_sub(1) {
-        None => 0,
-        Some(doublings) => 1_u64.checked_shl(doublings).unwrap_or(MAX_BACKOFF_SECS).min(MAX_BACKOFF_SECS),
     }
 }
 
@@ -295,7 +290,7 @@ impl Entry {
     /// Whether a token that the API rejected may be replaced: rejections of the tokens of an entry take effect at
     /// intervals of 1, 2, 4 … 60 s, since an API may reject every token.
     pub(super) fn permits_rejection(&self) -> bool {
-        self.age >= Duration::from_secs(backoff_secs(self.content.rejections))
+        self.age >= delay_after(self.content.rejections)
     }
 }
 

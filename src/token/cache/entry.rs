@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use super::backoff::Backoff;
+use crate::base::backoff::Backoff;
 use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::clock::Clock;
 use crate::base::error::{Cause, Error, ErrorKind, OAuthReason, Result, TimeoutKind};

@@ -23,7 +23,6 @@ use crate::base::stats::{Counter, Stats};
 use crate::sys::sync::Mutex;
 use crate::token::AccessToken;
 
-mod backoff;
 mod entry;
 mod entry_map;
 mod freshness;
@@ -32,7 +31,6 @@ use entry::{CacheAction, EntryState, FetchContext, Flight, FlightResult};
 use entry_map::EntryMap;
 use freshness::{Now, has_lifetime, is_usable};
 
-pub(crate) use backoff::Backoff;
 pub use entry::{FetchKind, SourceVersions};
 pub use entry_map::Lease;
 pub use freshness::{Requirements, fresh_until, is_fresh_now, is_usable_now, refresh_at};

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::base::error::{Error, ErrorKind, OptionError, Result, io_error_text};
-use crate::base::file::describe_file_type;
+use crate::base::file::{describe_file_type, mode_and_owner};
 use crate::base::sanitize;
 use crate::sys;
 
@@ -110,18 +110,6 @@ fn check_type(path: &Path, expected: Expected, metadata: &Metadata) -> Result<()
         found => describe_file_type(found),
     };
     Err(error(&format!("{} is {found}; expected {expected}", sanitize::path(path))))
-}
-
-#[cfg(unix)]
-fn mode_and_owner(metadata: &Metadata) -> Option<(u32, u32)> {
-    use std::os::unix::fs::MetadataExt;
-    Some((metadata.mode(), metadata.uid()))
-}
-
-/// Files of a folder of a user have its access control list.
-#[cfg(not(unix))]
-fn mode_and_owner(_: &Metadata) -> Option<(u32, u32)> {
-    None
 }
 
 #[cfg(all(test, unix))]

@@ -38,7 +38,7 @@ use crate::net::tls::FileVersion;
 /// The maximum time for which a write waits for a replica.
 const MAX_REPLICA_WAIT: Duration = Duration::from_millis(100);
 
-/// The lifetime of the stream of an entry in milliseconds. Who waits has read the entry shortly before.
+/// The lifetime of the stream of an entry in milliseconds. A process that waits has read the entry shortly before.
 const CHANGES_TTL_MILLIS: &[u8] = b"60000";
 
 /// The longest lifetime that is sent; the server rejects those that exceed its clock.

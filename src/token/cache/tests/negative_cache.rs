@@ -178,20 +178,6 @@ fn call_timeout_is_cached_for_shorter_calls() {
 }
 
 #[test]
-fn backoff_is_jittered_by_up_to_a_quarter() {
-    let delays = |numerator| -> Vec<f64> {
-        let mut backoff = Backoff::default();
-        let mut delay = |second| {
-            backoff.record(Duration::from_secs(second), Fraction::new(numerator));
-            backoff.delay().as_secs_f64()
-        };
-        [0, 1, 3, 7, 15, 31, 63, 123].map(&mut delay).into_iter().collect()
-    };
-    assert_eq!(delays(0), [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
-    assert_eq!(delays(1 << 15), [0.875, 1.75, 3.5, 7.0, 14.0, 28.0, 52.5, 52.5]);
-}
-
-#[test]
 fn fetch_after_failure_is_probe() {
     let fixture = CacheFixture::new();
     let kind = |error: Option<Error>| {

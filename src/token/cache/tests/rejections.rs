@@ -1,7 +1,6 @@
 //! Tests of tokens that the API rejected.
 
 use super::*;
-use crate::token::cache::Backoff;
 
 #[test]
 fn only_current_token_can_be_rejected() {
@@ -40,23 +39,6 @@ fn rejection_after_quiet_period_is_immediate() {
     }
     fixture.get(0, Some(100_000));
     assert_eq!(fixture.fetches(), 5);
-}
-
-#[test]
-fn backoff_resets_after_twice_its_delay() {
-    let accepted = |seconds: &[u64]| -> Vec<bool> {
-        let mut backoff = Backoff::default();
-        let mut try_record = |now| {
-            let ready = backoff.is_ready(now);
-            if ready {
-                backoff.record(now, Fraction::default());
-            }
-            ready
-        };
-        seconds.iter().map(|second| try_record(Duration::from_secs(*second))).collect()
-    };
-    assert_eq!(accepted(&[0, 1, 4, 5]), [true, true, true, false], "the delay was 2 s, 3 s elapsed");
-    assert_eq!(accepted(&[0, 1, 5, 6]), [true, true, true, true], "the delay was 2 s, 4 s elapsed");
 }
 
 #[test]
