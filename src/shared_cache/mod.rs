@@ -1,5 +1,5 @@
-//! Tokens that processes and machines share through a [`TokenStore`], encrypted: one of them, the leader, requests
-//! a token, the others read it.
+//! Tokens that processes and machines share through a store, encrypted: one of them, the leader, requests a token,
+//! the others read it.
 //!
 //! 1. The entry is read. If its token is usable, it is returned.
 //! 2. The lease of the entry is acquired. While another process holds it, the entry is read again until it has a
@@ -19,28 +19,28 @@ mod entry;
 mod identity;
 #[cfg(all(test, feature = "model"))]
 mod loom_tests;
+mod stored_entry;
 #[cfg(test)]
 mod testing;
 #[cfg(all(test, not(feature = "model")))]
 mod tests;
 
-use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::cell::RefCell;
 use std::time::Duration;
 
 use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
-use crate::base::error::{Cause, Error, ErrorKind, OAuthReason, Result, TimeoutKind, WarningKind};
+use crate::base::error::{Cause, Error, ErrorKind, OAuthReason, Result, TimeoutKind};
 use crate::base::log::LogLevel;
 use crate::base::secret::Secret;
 use crate::base::stats::Counter;
-use crate::process::{Process, random_bytes};
-use crate::resolve::{Config, SharedCacheConfig};
+use crate::process::Process;
+use crate::resolve::Config;
 use crate::token::AccessToken;
 use crate::token::cache::{FetchKind, Requirements, is_fresh_now, is_usable_now};
-use crate::token_store::{self, Access, MAX_CHANGE_WAIT, Owner, Put, StoreHandle, TokenStore};
 
 use entry::{Content, Entry, Refusal, SharedToken};
+use stored_entry::{Current, Lease, StoreResult, StoredEntry};
 
 pub(crate) use entry::token_digest;
 pub use identity::{Identity, Sharing, identify};
@@ -69,9 +69,6 @@ const LEASE_ATTEMPT_INTERVAL: Duration = Duration::from_millis(300);
 
 /// How often a request starts again because the lease was lost or another process has written.
 const MAX_ROUNDS: u32 = 8;
-
-/// What limits one operation of the store.
-const TIMEOUT_SOURCE: &str = "TokenCacheTimeout";
 
 /// Where a new token comes from, and the login state of the connection that the shared entry contains, too.
 pub trait TokenSource {
@@ -116,42 +113,9 @@ pub struct Request<'a> {
 
 /// The shared entry of one connection, for one call.
 pub struct SharedEntry<'a> {
-    identity: Identity,
-    handle: Arc<StoreHandle>,
-    settings: &'a SharedCacheConfig,
-    process: &'a Process,
-    warn: &'a dyn Fn(Error),
-    /// When an operation began that failed. The store is not asked again in this call.
-    failed_at: Cell<Option<Duration>>,
+    stored: StoredEntry<'a>,
     /// As [`POLL_INTERVALS`]; zero in tests.
     poll_intervals: (Duration, Duration),
-}
-
-/// The lease that this process holds. Released when dropped, also by a panic: some stores would keep it until the
-/// process ends.
-struct Lease<'e> {
-    entry: &'e SharedEntry<'e>,
-    owner: Owner,
-    /// On the boot-time clock, from before the lease was requested.
-    ends_at: Duration,
-    /// Whether a write has released it.
-    is_released: Cell<bool>,
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        if self.is_released.get() {
-            return;
-        }
-        let SharedEntry { identity, handle, settings, failed_at, .. } = self.entry;
-        let waited = failed_at.get().map(|failed_at| self.entry.now().saturating_sub(failed_at));
-        // Also for a call that has ended: the others need not wait for the end of the lease. A store that has failed
-        // is given the rest of its time: it may have answered with an error at once.
-        let timeout = settings.timeout.saturating_sub(waited.unwrap_or_default());
-        let limit = CallContext::with_timeout(timeout, TIMEOUT_SOURCE);
-        // Best effort: the lease ends by itself.
-        let _ = handle.store().release(&identity.name, &self.owner, &limit);
-    }
 }
 
 /// How a round ended.
@@ -174,14 +138,6 @@ enum Acquired<'e> {
     TimedOut,
 }
 
-/// The entry in the store.
-struct Current {
-    /// `None` if there is none, or none that can be used.
-    entry: Option<Entry>,
-    /// The generation in the store, authentic or not; 0 for none.
-    stored_generation: u64,
-}
-
 /// What the leader has written.
 struct Leadership<'l> {
     lease: &'l Lease<'l>,
@@ -191,16 +147,6 @@ struct Leadership<'l> {
     /// Whether the lease was lost, or another process has written.
     is_lost: bool,
 }
-
-/// A failure of an operation of the store: of the store, or because the call has ended.
-struct StoreFailure {
-    error: Error,
-    access: Access,
-    /// On the boot-time clock.
-    asked_at: Duration,
-}
-
-type StoreResult<T> = std::result::Result<T, StoreFailure>;
 
 impl<'a> SharedEntry<'a> {
     /// The shared entry for the token of `config`; `None` if the token is not shared.
@@ -214,15 +160,8 @@ impl<'a> SharedEntry<'a> {
             return Ok(None);
         };
         let handle = process.token_stores.get(&settings.location)?;
-        Ok(Some(Self {
-            identity,
-            handle,
-            settings,
-            process,
-            warn,
-            failed_at: Cell::new(None),
-            poll_intervals: POLL_INTERVALS,
-        }))
+        let stored = StoredEntry::new(identity, handle, settings, process, warn);
+        Ok(Some(Self { stored, poll_intervals: POLL_INTERVALS }))
     }
 
     /// Returns the token of the entry, or else requests one from `source` and shares it.
@@ -231,9 +170,11 @@ impl<'a> SharedEntry<'a> {
     /// Those of `source`, also of the request of another process; [`ErrorKind::Cancelled`] and
     /// [`ErrorKind::Timeout`] of the call. Failures of the store are warnings.
     pub fn get_or_fetch(&self, request: &Request<'_>, source: &dyn TokenSource) -> Result<AccessToken> {
-        if self.handle.is_paused(self.now()) {
+        if self.stored.is_paused() {
             let log = &request.call.log;
-            log.log(LogLevel::Debug, || format!("{} failed recently and is not asked", self.handle.name()));
+            log.log(LogLevel::Debug, || {
+                format!("{} failed recently and is not asked", self.stored.store_name())
+            });
             return self.fetch_alone(request, source);
         }
         for _ in 0..MAX_ROUNDS {
@@ -244,13 +185,13 @@ impl<'a> SharedEntry<'a> {
                 Ok(Round::Login(error)) => return self.log_in(&error, request, source),
                 Err(failure) => {
                     request.call.check()?;
-                    self.report_failure(&failure);
+                    self.stored.report_failure(&failure);
                     return self.fetch_alone(request, source);
                 }
             }
         }
         if request.is_user_bound {
-            return Err(contended_error(self.handle.name()));
+            return Err(contended_error(self.stored.store_name()));
         }
         self.fetch_alone(request, source)
     }
@@ -281,7 +222,7 @@ impl<'a> SharedEntry<'a> {
         let outcome = source.fetch(call, may_prompt, before_refresh);
         if let Some(previous) = previous.filter(|previous| source.refresh_token().as_ref() != Some(previous))
         {
-            self.process.shared_tokens.mark_replaced(token_digest(previous.reveal().as_bytes()));
+            self.stored.process.shared_tokens.mark_replaced(token_digest(previous.reveal().as_bytes()));
         }
         outcome
     }
@@ -290,7 +231,7 @@ impl<'a> SharedEntry<'a> {
     /// has a newer one. Failures are warnings.
     pub fn publish(&self, token: &AccessToken, refresh_token: Option<&Secret>, request: &Request<'_>) {
         let is_changed = self.change(request, |entry| {
-            let age = self.now().saturating_sub(token.cache_state.received_at());
+            let age = self.stored.now().saturating_sub(token.cache_state.received_at());
             let is_older = entry.and_then(Entry::token_age).is_some_and(|newer| newer < age);
             (!is_older).then(|| self.token_content(token, refresh_token))
         });
@@ -312,30 +253,30 @@ impl<'a> SharedEntry<'a> {
 
     /// Replaces the content of the entry by `content`, if that is one. Returns whether it was written.
     fn change(&self, request: &Request<'_>, content: impl FnOnce(Option<&Entry>) -> Option<Content>) -> bool {
-        if self.handle.is_paused(self.now()) {
+        if self.stored.is_paused() {
             return false;
         }
         let change = || -> StoreResult<bool> {
             let Some(lease) = self.wait_for_lease(request)? else { return Ok(false) };
-            let Current { entry, stored_generation } = self.read(request)?;
+            let Current { entry, stored_generation } = self.stored.read(request.call)?;
             let Some(content) = content(entry.as_ref()) else { return Ok(false) };
-            Ok(self.write(&lease, stored_generation, content, true, request)?.is_some())
+            Ok(self.stored.write(&lease, stored_generation, content, true, request.call)?.is_some())
         };
         change().unwrap_or_else(|failure| {
-            self.report_failure(&failure);
+            self.stored.report_failure(&failure);
             false
         })
     }
 
     fn round(&self, request: &Request<'_>, source: &dyn TokenSource) -> StoreResult<Round> {
-        let current = self.read(request)?;
+        let current = self.stored.read(request.call)?;
         if let Some(outcome) = self.outcome(current.entry.as_ref(), request) {
             return Ok(Round::Done(outcome));
         }
         match self.acquire(current, request)? {
             Acquired::Outcome(outcome) => Ok(Round::Done(outcome)),
             Acquired::TimedOut => {
-                let waited = self.settings.wait.as_secs_f64();
+                let waited = self.stored.settings.wait.as_secs_f64();
                 request.call.log.log(LogLevel::Info, || {
                     format!(
                         "another process has been requesting this token for {waited} s; requesting one, too"
@@ -351,9 +292,13 @@ impl<'a> SharedEntry<'a> {
     fn outcome(&self, entry: Option<&Entry>, request: &Request<'_>) -> Option<Result<AccessToken>> {
         let entry = entry?;
         if let Some(token) = self.usable_token(entry, request) {
-            self.process.stats.count(Counter::SharedCacheHits);
+            self.stored.process.stats.count(Counter::SharedCacheHits);
             request.call.log.log(LogLevel::Info, || {
-                format!("using the token that {} shared in {}", entry.content.machine, self.handle.name())
+                format!(
+                    "using the token that {} shared in {}",
+                    entry.content.machine,
+                    self.stored.store_name()
+                )
             });
             return Some(Ok(token));
         }
@@ -369,7 +314,7 @@ impl<'a> SharedEntry<'a> {
         if self.is_rejected(entry) {
             return None;
         }
-        let clock = self.process.clock.as_ref();
+        let clock = self.stored.process.clock.as_ref();
         let token = entry.token(request.cache_key, clock)?;
         let is_useful = match request.kind {
             FetchKind::EarlyRefresh => is_fresh_now(&token, request.requirements, clock),
@@ -381,18 +326,18 @@ impl<'a> SharedEntry<'a> {
     /// Whether the API rejected the token of the entry, and it is time to replace it.
     fn is_rejected(&self, entry: &Entry) -> bool {
         let digest = entry.content.token.as_ref().map(SharedToken::digest);
-        digest.is_some_and(|digest| self.process.shared_tokens.is_rejected(&digest))
+        digest.is_some_and(|digest| self.stored.process.shared_tokens.is_rejected(&digest))
             && entry.permits_rejection()
     }
 
     /// Acquires the lease, or waits for the outcome of its holder. `current` is the entry as read before.
     fn acquire(&self, mut current: Current, request: &Request<'_>) -> StoreResult<Acquired<'_>> {
-        let started = self.now();
+        let started = self.stored.now();
         let limit = self.wait_limit(request);
         let mut next_attempt = started;
         let mut polls: u32 = 0;
         loop {
-            let now = self.now();
+            let now = self.stored.now();
             if now >= next_attempt {
                 if let Some(lease) = self.try_lease(request)? {
                     return Ok(Acquired::Lease(lease));
@@ -407,27 +352,18 @@ impl<'a> SharedEntry<'a> {
             }
             if now.saturating_sub(started) >= limit {
                 return Ok(if request.is_user_bound {
-                    Acquired::Outcome(Err(contended_error(self.handle.name())))
+                    Acquired::Outcome(Err(contended_error(self.stored.store_name())))
                 } else {
                     Acquired::TimedOut
                 });
             }
-            self.wait_for_change(&current, polls, request)?;
+            self.stored.wait_for_change(&current, self.poll_interval(polls), request.call)?;
             polls = polls.saturating_add(1);
-            current = self.read(request)?;
+            current = self.stored.read(request.call)?;
             if let Some(outcome) = self.outcome(current.entry.as_ref(), request) {
                 return Ok(Acquired::Outcome(outcome));
             }
         }
-    }
-
-    fn wait_for_change(&self, current: &Current, polls: u32, request: &Request<'_>) -> StoreResult<()> {
-        let interval = self.poll_interval(polls);
-        // A store that waits itself has the usual time for its answer after that.
-        let timeout = self.settings.timeout.saturating_add(MAX_CHANGE_WAIT);
-        self.ask_within(timeout, Access::Read, request.call, |store, limit| {
-            store.wait_for_change(&self.identity.name, current.stored_generation, interval, limit)
-        })
     }
 
     /// How long to wait for another process. It leaves half of the call's time for a request of one's own. A request
@@ -435,26 +371,26 @@ impl<'a> SharedEntry<'a> {
     /// the lease: of that of a process that crashed, and of that of its successor.
     fn wait_limit(&self, request: &Request<'_>) -> Duration {
         if request.is_user_bound {
-            return self.settings.wait.max(MAX_LEASE.saturating_mul(2).saturating_add(LEASE_MARGIN));
+            return self.stored.settings.wait.max(MAX_LEASE.saturating_mul(2).saturating_add(LEASE_MARGIN));
         }
         let half = request.call.deadline.remaining().and_then(|remaining| remaining.checked_div(2));
-        half.map_or(self.settings.wait, |half| half.min(self.settings.wait))
+        half.map_or(self.stored.settings.wait, |half| half.min(self.stored.settings.wait))
     }
 
     /// The first polls follow each other closely, since most requests take a few hundred milliseconds at most.
     fn poll_interval(&self, polls: u32) -> Duration {
         let (min, max) = self.poll_intervals;
         let base = if polls < SHORT_POLLS { min } else { max.checked_div(2).unwrap_or(min) };
-        base.saturating_add(self.process.jitter.sample().scale_duration(max.saturating_sub(base)))
+        base.saturating_add(self.stored.process.jitter.sample().scale_duration(max.saturating_sub(base)))
     }
 
     fn wait_for_lease(&self, request: &Request<'_>) -> StoreResult<Option<Lease<'_>>> {
-        let started = self.now();
+        let started = self.stored.now();
         loop {
             if let Some(lease) = self.try_lease(request)? {
                 return Ok(Some(lease));
             }
-            let is_over = self.now().saturating_sub(started) >= self.settings.wait;
+            let is_over = self.stored.now().saturating_sub(started) >= self.stored.settings.wait;
             if is_over || request.call.check().is_err() || request.call.sleep(self.poll_intervals.1).is_err()
             {
                 return Ok(None);
@@ -463,32 +399,20 @@ impl<'a> SharedEntry<'a> {
     }
 
     fn try_lease(&self, request: &Request<'_>) -> StoreResult<Option<Lease<'_>>> {
-        let asked_at = self.now();
-        let needed =
-            request.call.deadline.remaining().map(|remaining| remaining.saturating_add(LEASE_MARGIN));
         let shortest = if request.is_user_bound { MIN_SPENDING_LEASE } else { Duration::ZERO };
+        let remaining = request.call.deadline.remaining();
+        let needed = remaining.map(|remaining| remaining.saturating_add(LEASE_MARGIN));
         let duration = needed.map_or(MAX_LEASE, |needed| needed.clamp(shortest, MAX_LEASE));
-        // Released also if it is unknown whether the store has granted it.
-        let lease = Lease {
-            entry: self,
-            owner: Owner(random_bytes()),
-            ends_at: asked_at.saturating_add(duration),
-            is_released: Cell::new(false),
-        };
-        let is_granted = self.ask(Access::Write, request.call, |store, limit| {
-            store.lease(&self.identity.name, &lease.owner, duration, limit)
-        })?;
-        lease.is_released.set(!is_granted);
-        Ok(is_granted.then_some(lease))
+        self.stored.try_lease(duration, request.call)
     }
 
     /// Requests a token as the holder of the lease, and writes the outcome.
     fn lead(&self, lease: &Lease<'_>, request: &Request<'_>, source: &dyn TokenSource) -> StoreResult<Round> {
-        let Current { entry, stored_generation } = self.read(request)?;
+        let Current { entry, stored_generation } = self.stored.read(request.call)?;
         if let Some(outcome) = self.outcome(entry.as_ref(), request) {
             return Ok(Round::Done(outcome));
         }
-        let clock = self.process.clock.as_ref();
+        let clock = self.stored.process.clock.as_ref();
         let content = entry.as_ref().map(|entry| entry.carry_over(clock)).unwrap_or_default();
         let mut leadership = Leadership { lease, stored_generation, content, is_lost: false };
         if entry.as_ref().is_some_and(|entry| self.is_rejected(entry)) {
@@ -500,7 +424,7 @@ impl<'a> SharedEntry<'a> {
             leadership.content.rejections = 0;
         }
         if let Some(token) = entry.as_ref().and_then(Entry::refresh_token).filter(|_| request.is_user_bound)
-            && !self.process.shared_tokens.is_replaced(&token_digest(token.reveal().as_bytes()))
+            && !self.stored.process.shared_tokens.is_replaced(&token_digest(token.reveal().as_bytes()))
         {
             source.adopt_refresh_token(token);
         }
@@ -512,7 +436,7 @@ impl<'a> SharedEntry<'a> {
     }
 
     fn time_for_request(&self, lease: &Lease<'_>) -> Duration {
-        lease.ends_at.saturating_sub(self.now()).saturating_sub(LEASE_MARGIN)
+        lease.ends_at.saturating_sub(self.stored.now()).saturating_sub(LEASE_MARGIN)
     }
 
     /// Writes that the refresh token is about to be sent. An error prevents that.
@@ -523,24 +447,23 @@ impl<'a> SharedEntry<'a> {
         source: &dyn TokenSource,
     ) -> Result<()> {
         let mut leadership = leadership.borrow_mut();
-        if !request.is_user_bound || self.has_failed() {
+        if !request.is_user_bound || self.stored.has_failed() {
             return Ok(());
         }
         leadership.content.refresh_token = source.refresh_token().as_ref().map(entry::Text::from);
         leadership.content.is_spending = true;
-        let asked_at = self.now();
-        let is_held = leadership.lease.ends_at.saturating_sub(asked_at) >= MIN_SPENDING_TIME;
+        let is_held = leadership.lease.ends_at.saturating_sub(self.stored.now()) >= MIN_SPENDING_TIME;
         match is_held.then(|| self.advance(&mut leadership, request)) {
             Some(Ok(true)) => Ok(()),
             Some(Err(failure)) => {
                 request.call.check()?;
                 // As without a store. The lease still keeps the others away, if the store has it.
-                self.report_failure(&failure);
+                self.stored.report_failure(&failure);
                 Ok(())
             }
             Some(Ok(false)) | None => {
                 leadership.is_lost = true;
-                Err(contended_error(self.handle.name()))
+                Err(contended_error(self.stored.store_name()))
             }
         }
     }
@@ -575,14 +498,14 @@ impl<'a> SharedEntry<'a> {
         let must_log_in = request.is_user_bound
             && error.cause() != Cause::Caller
             && matches!(error.oauth_reason(), Some(OAuthReason::ConsentRequired | OAuthReason::Expired));
-        if must_log_in && error.cause() == Cause::Server && !self.has_failed() {
+        if must_log_in && error.cause() == Cause::Server && !self.stored.has_failed() {
             // The refresh token may have been replaced by a process that had lost the lease.
-            match self.read(request) {
+            match self.stored.read(request.call) {
                 Ok(current) if current.stored_generation != leadership.stored_generation => {
                     return Ok(Round::Again);
                 }
                 Ok(_) => {}
-                Err(failure) => self.report_failure(&failure),
+                Err(failure) => self.stored.report_failure(&failure),
             }
             if error.oauth_error().as_deref() == Some("invalid_grant") {
                 leadership.content.refresh_token = None;
@@ -608,7 +531,7 @@ impl<'a> SharedEntry<'a> {
     /// Writes the content of `leadership`, and keeps the lease. Returns whether it was written.
     fn advance(&self, leadership: &mut Leadership<'_>, request: &Request<'_>) -> StoreResult<bool> {
         let Leadership { lease, stored_generation, content, .. } = &*leadership;
-        let written = self.write(lease, *stored_generation, content.clone(), false, request)?;
+        let written = self.stored.write(lease, *stored_generation, content.clone(), false, request.call)?;
         if let Some(generation) = written {
             leadership.stored_generation = generation;
         }
@@ -619,158 +542,24 @@ impl<'a> SharedEntry<'a> {
     /// warning. Also after the time of the lease, since it may be longer in the store, and a refresh token that is not
     /// written is lost for the others: the store decides.
     fn finish(&self, leadership: Leadership<'_>, request: &Request<'_>) -> bool {
-        if self.has_failed() {
+        if self.stored.has_failed() {
             return false;
         }
         let Leadership { lease, stored_generation, content, .. } = leadership;
-        match self.write(lease, stored_generation, content, true, request) {
+        match self.stored.write(lease, stored_generation, content, true, request.call) {
             Ok(Some(_)) => true,
             Ok(None) => {
                 let log = &request.call.log;
-                log.log(LogLevel::Info, || format!("another process has written to {}", self.handle.name()));
+                log.log(LogLevel::Info, || {
+                    format!("another process has written to {}", self.stored.store_name())
+                });
                 false
             }
             Err(failure) => {
-                self.report_failure(&failure);
+                self.stored.report_failure(&failure);
                 false
             }
         }
-    }
-
-    /// Writes an entry. Returns its generation; `None` if the lease was lost, if another process has written, or if
-    /// the entry is too long.
-    fn write(
-        &self,
-        lease: &Lease<'_>,
-        expected_generation: u64,
-        content: Content,
-        releases_lease: bool,
-        request: &Request<'_>,
-    ) -> StoreResult<Option<u64>> {
-        let clock = self.process.clock.as_ref();
-        let name = &self.identity.name;
-        let generation = entry::next_generation(self.process.shared_tokens.seen_generation(name), clock);
-        let is_durable = content.refresh_token.is_some();
-        let content = Content {
-            machine: self.process.shared_tokens.machine().to_owned(),
-            written_at: clock.unix_seconds(),
-            ..content
-        };
-        let sealed = entry::seal(&self.identity, generation, content.clone(), clock).or_else(|| {
-            request.call.log.log(LogLevel::Info, || "the token is too long to be shared".to_owned());
-            // The refresh token that it came with has replaced that of the entry.
-            let without_token = Content { token: None, ..content };
-            without_token.refresh_token.as_ref()?;
-            entry::seal(&self.identity, generation, without_token, clock)
-        });
-        let Some(sealed) = sealed else { return Ok(None) };
-        let put = Put {
-            name,
-            owner: &lease.owner,
-            expected_generation,
-            value: &sealed.bytes,
-            ttl: sealed.ttl,
-            releases_lease,
-            is_durable,
-        };
-        // A token that was received after the deadline of the call is shared all the same.
-        let call = CallContext { log: request.call.log.clone(), ..CallContext::unbounded() };
-        let is_written = self.ask(Access::Write, &call, |store, limit| store.put(&put, limit))?;
-        self.record_success(Access::Write, &call);
-        if !is_written {
-            return Ok(None);
-        }
-        lease.is_released.set(releases_lease);
-        self.process.shared_tokens.record_generation(name, generation);
-        Ok(Some(generation))
-    }
-
-    fn read(&self, request: &Request<'_>) -> StoreResult<Current> {
-        let name = &self.identity.name;
-        let value = self.ask(Access::Read, request.call, |store, limit| store.get(name, limit))?;
-        self.record_success(Access::Read, request.call);
-        let Some(value) = value else { return Ok(Current { entry: None, stored_generation: 0 }) };
-        let stored_generation = token_store::generation(&value.bytes).unwrap_or_default();
-        let entry = entry::open(&self.identity, &value);
-        let seen = self.process.shared_tokens.seen_generation(name);
-        let entry = match entry {
-            Some(entry) if entry.generation >= seen => Some(entry),
-            Some(_) => {
-                request.call.log.log(LogLevel::Info, || {
-                    format!("{} has an older entry than before, which is ignored", self.handle.name())
-                });
-                None
-            }
-            None => {
-                request.call.log.log(LogLevel::Info, || {
-                    format!("an entry of {} cannot be decrypted and is ignored", self.handle.name())
-                });
-                None
-            }
-        };
-        if let Some(entry) = &entry {
-            self.process.shared_tokens.record_generation(name, entry.generation);
-        }
-        Ok(Current { entry, stored_generation })
-    }
-
-    /// Runs an operation of the store within TokenCacheTimeout and the time of `call`.
-    fn ask<T>(
-        &self,
-        access: Access,
-        call: &CallContext,
-        operation: impl FnOnce(&dyn TokenStore, &CallContext) -> Result<T>,
-    ) -> StoreResult<T> {
-        self.ask_within(self.settings.timeout, access, call, operation)
-    }
-
-    fn ask_within<T>(
-        &self,
-        timeout: Duration,
-        access: Access,
-        call: &CallContext,
-        operation: impl FnOnce(&dyn TokenStore, &CallContext) -> Result<T>,
-    ) -> StoreResult<T> {
-        let asked_at = self.now();
-        operation(self.handle.store(), &call.capped(timeout, TIMEOUT_SOURCE)).map_err(|error| {
-            if call.check().is_ok() {
-                self.failed_at.set(Some(asked_at));
-            }
-            StoreFailure { error, access, asked_at }
-        })
-    }
-
-    fn record_success(&self, access: Access, call: &CallContext) {
-        if self.handle.record_success(access) {
-            call.log.log(LogLevel::Info, || format!("{} answers again", self.handle.name()));
-        }
-    }
-
-    /// Gives one warning for a failure of the store, which is then not asked for a while.
-    fn report_failure(&self, failure: &StoreFailure) {
-        if !self.has_failed() {
-            return;
-        }
-        self.process.stats.count(Counter::StoreFailures);
-        let StoreFailure { error, access, asked_at } = failure;
-        let Some(pause) = self.handle.record_failure(*access, *asked_at, self.now()) else { return };
-        let text = format!(
-            "{}; tokens are not shared until {} answers; next attempt in {} s",
-            error.text(),
-            self.handle.name(),
-            pause.as_secs()
-        );
-        let warning = Error::new(WarningKind::General, "token cache", text);
-        (self.warn)(warning.with_option(error.option().unwrap_or("TokenCache").to_owned()));
-    }
-
-    /// Whether the store has failed in this call.
-    fn has_failed(&self) -> bool {
-        self.failed_at.get().is_some()
-    }
-
-    fn now(&self) -> Duration {
-        self.process.clock.boot_time()
     }
 }
 

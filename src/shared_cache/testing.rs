@@ -12,6 +12,7 @@ use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
+use super::stored_entry::StoredEntry;
 use super::{BeforeRefresh, Identity, Request, SharedEntry, TokenSource, token_digest};
 use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
@@ -171,15 +172,9 @@ impl SimulatedProcess {
     }
 
     pub(super) fn entry(&self) -> SharedEntry<'_> {
-        SharedEntry {
-            identity: identity(self.user),
-            handle: Arc::clone(&self.handle),
-            settings: &self.settings,
-            process: &self.process,
-            warn: &*self.warn,
-            failed_at: std::cell::Cell::new(None),
-            poll_intervals: (Duration::ZERO, Duration::ZERO),
-        }
+        let (identity, handle) = (identity(self.user), Arc::clone(&self.handle));
+        let stored = StoredEntry::new(identity, handle, &self.settings, &self.process, &*self.warn);
+        SharedEntry { stored, poll_intervals: (Duration::ZERO, Duration::ZERO) }
     }
 
     pub(super) fn request<'a>(&self, call: &'a CallContext) -> Request<'a> {
