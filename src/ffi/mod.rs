@@ -13,6 +13,7 @@
 
 #[macro_use]
 mod panic;
+mod callback_store;
 mod panic_location;
 mod sized_struct;
 
