@@ -12,6 +12,8 @@ mod pool;
 mod resp;
 mod server_error;
 #[cfg(all(test, unix))]
+mod testing;
+#[cfg(all(test, unix))]
 mod tests;
 
 use std::sync::Arc;
