@@ -198,7 +198,17 @@ impl<'a> SharedEntry<'a> {
 
     /// Requests a token without the store.
     fn fetch_alone(&self, request: &Request<'_>, source: &dyn TokenSource) -> Result<AccessToken> {
+        self.check_may_fetch_alone(request)?;
         self.fetch(request.call, request.may_prompt, &|| Ok(()), source)
+    }
+
+    /// Without the store, other processes may send the same refresh token. A caller that still has a token does not
+    /// take that risk.
+    fn check_may_fetch_alone(&self, request: &Request<'_>) -> Result<()> {
+        if request.is_user_bound && request.kind == FetchKind::EarlyRefresh {
+            return Err(not_renewed_error(self.stored.store_name()));
+        }
+        Ok(())
     }
 
     /// Lets the user log in because of `error`, without the lease, and shares the token.
@@ -447,8 +457,11 @@ impl<'a> SharedEntry<'a> {
         source: &dyn TokenSource,
     ) -> Result<()> {
         let mut leadership = leadership.borrow_mut();
-        if !request.is_user_bound || self.stored.has_failed() {
+        if !request.is_user_bound {
             return Ok(());
+        }
+        if self.stored.has_failed() {
+            return self.check_may_fetch_alone(request);
         }
         leadership.content.refresh_token = source.refresh_token().as_ref().map(entry::Text::from);
         leadership.content.is_spending = true;
@@ -459,7 +472,7 @@ impl<'a> SharedEntry<'a> {
                 request.call.check()?;
                 // As without a store. The lease still keeps the others away, if the store has it.
                 self.stored.report_failure(&failure);
-                Ok(())
+                self.check_may_fetch_alone(request)
             }
             Some(Ok(false)) | None => {
                 leadership.is_lost = true;
@@ -566,6 +579,14 @@ impl<'a> SharedEntry<'a> {
 fn renewed_elsewhere_error() -> Error {
     Error::new(ErrorKind::NotCached, "token cache", "another process is renewing the token")
         .with_cause(Cause::Caller)
+}
+
+fn not_renewed_error(store: &str) -> Error {
+    let text = format!(
+        "the login is not renewed before its token expires, because other processes may use its refresh token and \
+         {store} failed recently"
+    );
+    Error::new(ErrorKind::NotCached, "token cache", text).with_cause(Cause::Caller)
 }
 
 fn contended_error(store: &str) -> Error {

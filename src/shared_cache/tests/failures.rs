@@ -64,6 +64,37 @@ fn failure_after_request_leaves_older_refresh_token_unused() {
 }
 
 #[test]
+fn early_refresh_of_user_needs_store() {
+    for (number, fault) in (1..=4).flat_map(|number| [(number, BeforeEffect), (number, AfterEffect)]) {
+        let world = World::new();
+        // The operations of the first request are 0 to 4.
+        let process = process_failing_at(&world, 4 + number, fault, true);
+        process.get().unwrap();
+        world.advance(LIFETIME - seconds(30));
+        for attempt in 0..2 {
+            let error = process.refresh_early().unwrap_err();
+            assert_eq!(error.status(), Status::NotCached, "{number} {fault:?}: {error}");
+            assert!(error.message().contains("failed recently"), "{error}");
+            assert_eq!(process.take_warnings().len(), usize::from(attempt == 0), "{number} {fault:?}");
+        }
+        assert_eq!(world.server.sent_refresh_tokens(), ["r0"], "{number} {fault:?}");
+        assert!(!world.store.is_leased(&identity(1).name), "{number} {fault:?}");
+        // Once the token has expired, the refresh token is sent.
+        world.advance(seconds(30));
+        assert_eq!(process.get_value(), "at2");
+    }
+}
+
+#[test]
+fn early_refresh_without_user_does_not_need_store() {
+    let world = World::new();
+    let process = process_failing_at(&world, 5, BeforeEffect, false);
+    process.get().unwrap();
+    world.advance(LIFETIME - seconds(30));
+    assert_eq!(value(&process.refresh_early().unwrap()), "at2");
+}
+
+#[test]
 fn failed_release_is_harmless() {
     let world = World::new();
     let other = Mutex::new(Some(world.process()));
