@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::sys::{ForkSafe, PollFd};
+use crate::sys::{ForkSafe, PollFd, avoid_standard_streams};
 
 /// Maximum size of a request head; one with an authorization code is less than half as large.
 pub(super) const MAX_HEAD: usize = 16 << 10;
@@ -40,6 +40,7 @@ enum ConnectionPhase {
 
 impl RedirectConnection {
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
+        let stream = avoid_standard_streams(stream)?;
         stream.set_nonblocking(true)?;
         let buffer = Zeroizing::new(vec![0; MAX_HEAD].into_boxed_slice());
         Ok(Self {

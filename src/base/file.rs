@@ -313,7 +313,9 @@ fn read_opened(mut file: File, max_bytes: u64) -> Result<(Zeroizing<Vec<u8>>, Me
 #[cfg(unix)]
 fn open_nonblocking(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    sys::avoid_standard_streams(options.open(path)?)
 }
 
 #[cfg(not(unix))]

@@ -18,6 +18,9 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 #[cfg(unix)]
 use rustix::io::retry_on_intr;
 
+#[cfg(unix)]
+use super::avoid_standard_streams;
+
 /// The names of some files of a directory.
 #[derive(Debug, Default)]
 pub struct DirectoryPart {
@@ -41,7 +44,8 @@ impl Directory {
     /// Opens the directory at `path`. The last component must not be a symbolic link.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(Self { handle: retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?.into() })
+        let handle = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
+        Ok(Self { handle: avoid_standard_streams(handle)?.into() })
     }
 
     /// The metadata of the directory.
@@ -67,7 +71,8 @@ impl Directory {
     fn open_at(&self, name: &str, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let mode = Mode::RUSR | Mode::WUSR;
-        Ok(retry_on_intr(|| rustix::fs::openat(&self.handle, name, flags, mode))?.into())
+        let file = retry_on_intr(|| rustix::fs::openat(&self.handle, name, flags, mode))?;
+        Ok(avoid_standard_streams(file)?.into())
     }
 
     /// Renames a file. An existing file `to` is replaced atomically.

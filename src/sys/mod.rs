@@ -21,6 +21,7 @@ mod poll;
 mod random;
 mod shared_slot;
 mod signals;
+mod standard_streams;
 mod striped_slots;
 
 #[cfg(all(test, unix))]
@@ -37,6 +38,7 @@ pub use poll::{PollFd, wait_any, wait_readable, wait_writable};
 pub use random::{check_random, fill_random};
 pub use shared_slot::{SharedRef, Slot};
 pub use signals::with_signals_blocked;
+pub use standard_streams::avoid_standard_streams;
 pub use striped_slots::StripedSlots;
 
 /// Unix time in seconds at the last clock tick, at most 10 ms ago. `None` on systems without a coarse clock.

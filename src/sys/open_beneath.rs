@@ -9,6 +9,8 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::avoid_standard_streams;
+
 /// The error of opening a file beneath a directory.
 #[derive(Debug)]
 pub enum BeneathError {
@@ -33,7 +35,7 @@ pub fn open_beneath(directory: &Path, relative: &Path) -> Result<File, BeneathEr
     {
         let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
         match linux::openat2(directory, relative, flags) {
-            Ok(file) => return Ok(file),
+            Ok(file) => return Ok(avoid_standard_streams(file)?),
             Err(error) if !linux::is_openat2_unavailable(&error) => return Err(linux::classify_error(error)),
             Err(_) => {}
         }
@@ -76,7 +78,9 @@ fn open_and_compare(directory: &Path, relative: &Path) -> Result<File, BeneathEr
 #[cfg(unix)]
 fn open_nonblocking(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    avoid_standard_streams(options.open(path)?)
 }
 
 #[cfg(not(unix))]

@@ -18,7 +18,7 @@ use crate::base::error::{Error, NetworkError, OptionError, Result, io_error_text
 use crate::base::log::LogLevel;
 use crate::base::sanitize;
 use crate::base::url::EndpointUrl;
-use crate::sys::{ForkSafe, PollFd, wait_any};
+use crate::sys::{ForkSafe, PollFd, avoid_standard_streams, wait_any};
 
 /// Maximum number of concurrent connections. A browser opens a few, some of them speculatively.
 const MAX_CONNECTIONS: usize = 16;
@@ -198,6 +198,7 @@ fn with_port_of(redirect: &EndpointUrl, socket: &TcpListener) -> Result<Endpoint
 
 fn listen(address: SocketAddr) -> io::Result<ForkSafe<TcpListener>> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = avoid_standard_streams(socket)?;
     // Register with the fork handler before listening: otherwise a forked child would keep the port in use.
     let listener = ForkSafe::new(TcpListener::from(socket));
     let socket = SockRef::from(&*listener);

@@ -192,7 +192,7 @@ fn start_connect(address: SocketAddr) -> io::Result<ForkSafe<Socket>> {
 
 /// A non-blocking socket, which is registered with the fork handler before it connects.
 fn new_socket(domain: Domain, protocol: Option<Protocol>) -> io::Result<ForkSafe<Socket>> {
-    let socket = Socket::new(domain, Type::STREAM, protocol)?;
+    let socket = sys::avoid_standard_streams(Socket::new(domain, Type::STREAM, protocol)?)?;
     socket.set_nonblocking(true)?;
     Ok(ForkSafe::new(socket))
 }
