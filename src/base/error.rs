@@ -57,6 +57,9 @@ pub enum Cause {
     /// One call or its caller: the error does not predict the result of other calls with the same options,
     /// so it is not shared with them.
     Caller,
+    /// This process or this machine: descriptors, threads or memory are used up. Concurrent calls with the same
+    /// options share the error, but it says nothing about the endpoint and is not cached.
+    Resources,
     /// An endpoint or the network path to it: an error response, or no response. The next request most likely
     /// fails in the same way, so the error is cached.
     Server,

@@ -194,8 +194,9 @@ fn request_error(error: Error, context: &RequestContext) -> RequestError {
     let stale_connection = connection_failed && context.is_reused() && context.received_bytes() == 0;
     let reached_server = matches!(error.kind(), ErrorKind::Network(NetworkError::BadResponse))
         || connection_failed && context.has_sent();
-    let is_from_server =
-        context.is_current_process() && !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Internal);
+    let is_from_server = context.is_current_process()
+        && error.cause() != Cause::Resources
+        && !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Internal);
     let error = if is_from_server { error.with_cause(Cause::Server) } else { error };
     RequestError { error, stale_connection, reached_server, was_sent: context.has_sent() }
 }

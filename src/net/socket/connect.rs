@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::cancel_hook::SharedSocket;
 use super::context::{CANCEL_POLL_INTERVAL, ConnectionPhase, SocketContext};
 use super::dns::DnsResolver;
-use crate::base::error::{Error, Result, io_error_text};
+use crate::base::error::{Cause, Error, Result, io_error_text};
 use crate::base::log::LogLevel;
 use crate::sys::{self, ForkSafe, PollFd};
 
@@ -83,12 +83,21 @@ struct ConnectAttempts<'a> {
     /// When to try the next address, unless an attempt fails earlier.
     next_start: Instant,
     failures: Vec<String>,
+    /// [`Cause::Resources`] if an attempt failed for that reason.
+    cause: Cause,
 }
 
 impl<'a> ConnectAttempts<'a> {
     fn new(addresses: &'a [SocketAddr], context: &'a dyn SocketContext) -> Self {
         let untried = addresses.get(..MAX_ADDRESSES).unwrap_or(addresses);
-        Self { context, untried, pending: Vec::new(), next_start: Instant::now(), failures: Vec::new() }
+        Self {
+            context,
+            untried,
+            pending: Vec::new(),
+            next_start: Instant::now(),
+            failures: Vec::new(),
+            cause: Cause::default(),
+        }
     }
 
     /// Returns the first connection that is established. The other attempts end when `self` is dropped.
@@ -125,6 +134,9 @@ impl<'a> ConnectAttempts<'a> {
     /// Records a failed attempt. The next address is tried at once.
     fn add_failure(&mut self, address: SocketAddr, error: &io::Error) {
         self.failures.push(format!("{address}: {}", io_error_text(error)));
+        if is_resource_shortage(error) {
+            self.cause = Cause::Resources;
+        }
         self.next_start = Instant::now();
     }
 
@@ -167,7 +179,8 @@ impl<'a> ConnectAttempts<'a> {
     }
 
     fn error(&self) -> Error {
-        self.context.connect_error(&format!("cannot connect: {}", self.failures.join("; ")))
+        let text = format!("cannot connect: {}", self.failures.join("; "));
+        self.context.connect_error(&text).with_cause(self.cause)
     }
 }
 
@@ -195,6 +208,19 @@ fn new_socket(domain: Domain, protocol: Option<Protocol>) -> io::Result<ForkSafe
     let socket = sys::avoid_standard_streams(Socket::new(domain, Type::STREAM, protocol)?)?;
     socket.set_nonblocking(true)?;
     Ok(ForkSafe::new(socket))
+}
+
+/// Whether this process or this machine has no more descriptors or memory.
+fn is_resource_shortage(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        let errno = error.raw_os_error();
+        matches!(errno, Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+    }
+    #[cfg(not(unix))]
+    {
+        error.kind() == io::ErrorKind::OutOfMemory
+    }
 }
 
 fn is_connect_in_progress(error: &io::Error) -> bool {

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use super::context::{CANCEL_POLL_INTERVAL, ConnectionPhase, SocketContext};
-use crate::base::error::{Error, Result};
+use crate::base::error::{Cause, Error, Result, io_error_text};
 use crate::sys;
 use crate::sys::sync::Monitor;
 
@@ -106,11 +106,9 @@ impl DnsResolver {
                 thread_result.notify_all();
             })
         });
-        let found = match spawned {
-            Ok(_) => wait_for(&result, context, Option::take)?,
-            Err(error) => Err(error),
-        };
-        found.map_err(|error| resolve_error(host, &error.to_string(), context))
+        spawned.map_err(|error| thread_error(host, &error, context))?;
+        let found = wait_for(&result, context, Option::take)?;
+        found.map_err(|error| resolve_error(host, &io_error_text(&error), context))
     }
 }
 
@@ -165,6 +163,15 @@ fn interleave_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         preferred.into_iter().flat_map(|address| [Some(address), other.next()]).flatten().collect();
     interleaved.extend(other);
     interleaved
+}
+
+fn thread_error(host: &str, error: &io::Error, context: &dyn SocketContext) -> Error {
+    let reason = io_error_text(error);
+    let text = format!(
+        "cannot resolve {host}: cannot start a thread for the DNS lookup: {reason}; check the limits of this process \
+         on threads and memory"
+    );
+    context.resolve_error(text).with_cause(Cause::Resources)
 }
 
 fn resolve_error(host: &str, reason: &str, context: &dyn SocketContext) -> Error {
