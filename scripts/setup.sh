@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis sharing valgrind strace sqlite binutils wheel zig cargo-deny miri mutants recipes)
+ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis sharing valgrind locales strace sqlite binutils wheel zig cargo-deny miri mutants recipes)
 MORE=(bench hydra keycloak)
 MISSING=()
 UPDATED=
@@ -53,6 +53,11 @@ part_go() {
     need pkg-config pkgconf
     # From 1.21 on Go fetches the version that bindings/go/go.mod names; Debian's may be older.
     ! has go || (cd bindings/go && go list -m >/dev/null 2>&1) || MISSING+=("go 1.21 or newer")
+}
+# What localedef compiles.
+part_locales() {
+    [ -e /usr/share/i18n/locales/de_DE ] || apt_install locales
+    [ -e /usr/share/i18n/locales/de_DE ] || MISSING+=("the locale de_DE (package locales)")
 }
 part_valgrind() { need valgrind valgrind; }
 part_sqlite() { need_header sqlite3.h libsqlite3-dev; }

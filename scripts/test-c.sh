@@ -57,13 +57,22 @@ for name in every_function cpp_consent; do
     try "$name compiles with sanitizers" c++ -std=c++17 "${cpp[@]}" -g -fsanitize=address,undefined -fno-sanitize-recover=all \
         "tests/cpp/$name.cpp" -o "$out/$name.san" "${link[@]}"
 done
-for name in every_export threads exit no_random fork fork_first fork_stress; do
+# What the programs cannot run with: the address sanitizer, whose allocator is not fork-safe in a process with threads (GCC 12) and whose
+# shadow memory needs more than a limited address space or stack; valgrind, which runs one thread at a time and has descriptors,
+# stacks and a loader of its own.
+no_address_sanitizer() { [[ $1 = @(fork*|small_stack|many_threads|address_space|two_copies) ]]; }
+no_valgrind() {
+    [[ $1 = @(fork_*|no_random|interrupted|descriptors|environment|small_stack|many_threads|address_space|two_copies|races) ]]
+}
+for name in every_export threads races exit no_random interrupted descriptors environment small_stack many_threads address_space \
+    two_copies fork fork_first fork_stress; do
     source=tests/c/$name.c
-    # The allocator of the address sanitizer is not fork-safe in a process with threads (GCC 12).
-    [[ $name = fork* ]] && sanitizers=undefined || sanitizers=address,undefined
+    no_address_sanitizer "$name" && sanitizers=undefined || sanitizers=address,undefined
     sanitize=(-fsanitize="$sanitizers" -fno-sanitize-recover=all -fno-omit-frame-pointer)
-    try "$name compiles" cc -std=gnu11 "${strict[@]}" -g "$source" -o "$out/$name" "${link[@]}"
-    try "$name compiles with sanitizers" cc -std=gnu11 "${strict[@]}" -g "${sanitize[@]}" "$source" -o "$out/$name.san" "${link[@]}"
+    # It loads the library itself.
+    [ $name = two_copies ] && libraries=(-pthread -ldl) || libraries=("${link[@]}")
+    try "$name compiles" cc -std=gnu11 "${strict[@]}" -g "$source" -o "$out/$name" "${libraries[@]}"
+    try "$name compiles with sanitizers" cc -std=gnu11 "${strict[@]}" -g "${sanitize[@]}" "$source" -o "$out/$name.san" "${libraries[@]}"
 done
 try "the examples compile" make --no-print-directory -C examples-c LIB="$library" OUT="$out" CFLAGS="${strict[*]:0:5}"
 for name in token consent; do
@@ -90,9 +99,7 @@ run() {
     if [ -x "$out/$name.san" ]; then
         try "$name with sanitizers" timeout 300 "$out/$name.san" "$@"
     fi
-    # Valgrind runs one thread at a time, so it finds nothing in fork_*, which start many processes. It needs the system calls that
-    # no_random denies.
-    if [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && [[ $name != fork_* && $name != no_random ]]; then
+    if [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && ! no_valgrind "$name"; then
         # A child cannot free what the threads of its parent held, and does not touch what it shares with its parent.
         [[ $name = fork* || $name = token_store ]] && leaks=no || leaks=full
         try "$name under valgrind" timeout 600 valgrind --quiet --error-exitcode=9 --leak-check="$leaks" \
@@ -104,8 +111,19 @@ run() {
 run every_export "$text"
 run every_function "$text"
 run threads "$text"
+run races "$text"
 run no_random "$text"
 run exit "LogoffURI=$SERVER_URL/oauth/logoff;$text"
+mkdir -m 700 "$SCRATCH/store"
+run descriptors "$text" "$SCRATCH/store"
+localedef -i de_DE -f UTF-8 "$SCRATCH/de_DE.UTF-8"
+LOCPATH=$SCRATCH run environment "$text"
+# A library of a debug build needs twice the stack of an optimized one (docs/limits.md).
+run small_stack 128 "$text"
+run many_threads 128 "$text"
+run address_space "$text"
+cp "$library/libauthgrant.so" "$SCRATCH/copy.so"
+run two_copies "$library/libauthgrant.so" "$SCRATCH/copy.so" "$text"
 run fork "$text"
 run fork_first "$text"
 # These tokens are signed without the network, so many children can run; `make soak` runs 50,000.
@@ -113,6 +131,8 @@ run fork_stress "AuthenticationMethod=JWT;ClaimsIssuer=me;JWTCertStore=$KEY_STOR
 run token "$text"
 run sqlite_store "$SCRATCH/store.db"
 run token_store "$text" "$SCRATCH/shared.db"
+
+secure_text=$text
 
 # Consent: a mock server with the rules of DocuSign, where tests/c/user.sh acts as the user.
 start_server docusign "$TARGET/debug/mock_server" --http --audience 127.0.0.1 \
@@ -206,6 +226,7 @@ text="Provider=docusign;TokenCacheTimeout=10000;$(connection_string "$KEY_STORE"
 try "processes share a token in SQLite" shares_token "$out/token_store_sqlite"
 text=$(connection_string "$KEY_STORE" "$SERVER_URL" "$SCRATCH/ca.pem" | sed "s,http://localhost:3000,http://127.0.0.1:$port/done,")
 text="Provider=docusign;ConsentTimeout=60;$text"
+run interrupted "$secure_text" "$SCRATCH/store" "$text" "$ROOT/tests/c/user.sh"
 for program in "$out/consent" "$out/consent.san"; do
     [ -x "$program" ] || continue # reported above
     [[ $program = *.san ]] && name="consent with sanitizers" || name=consent

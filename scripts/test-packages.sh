@@ -176,6 +176,13 @@ try "static libraries are those of rustc" static_libraries_match_rustc "$SCRATCH
 try "the Debian packages satisfy lintian" debs_satisfy_lintian
 try "the Python package of the portable library gets a token" wheel_gets_token
 
+# As docs/limits.md says.
+small_stack_suffices() {
+    cc -std=gnu11 -Iinclude tests/c/small_stack.c -o "$SCRATCH/small_stack" "-L$lib" -lauthgrant "-Wl,-rpath,$lib" -pthread &&
+        "$SCRATCH/small_stack" 64 "$text"
+}
+try "the portable library needs 64 KiB of stack" small_stack_suffices
+
 tree=$SCRATCH/local/usr/local
 make --no-print-directory install LIB="$lib" DESTDIR="$SCRATCH/local"
 test_tree "make install" "$tree" "$tree/lib"

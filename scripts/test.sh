@@ -83,7 +83,7 @@ needs() {
         miri) echo build miri ;;
         mutants) echo build mutants ;;
         symbols) echo build binutils ;;
-        c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl zig sqlite valgrind || echo build openssl zig sqlite ;;
+        c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl zig sqlite locales valgrind || echo build openssl zig sqlite locales ;;
         packages) echo build binutils python3 packages zig wheel openssl ;;
         python) echo build wheel binutils openssl ;;
         go) echo build go openssl ;;

@@ -1,14 +1,20 @@
-/* Calls after the destruction of the library's thread-local data: from a pthread key destructor and from an atexit handler.
- * Each call requires the network, because no token is cached for its scope. */
+/* Calls after the destruction of the library's thread-local data: from the destructor of a C++ thread_local, from a pthread key
+ * destructor and from an atexit handler. Each call requires the network, because no token is cached for its scope. */
 #include "authgrant.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 static const char *connection_string;
 static pthread_key_t key;
-static int passed_runs;
+
+/* With this function of the C library, C++ registers the destructor of a thread_local. They run in reverse order. */
+extern int __cxa_thread_atexit_impl(void (*destructor)(void *), void *object, void *dso_handle);
+extern void *__dso_handle;
+
+static atomic_int passed_runs;
 
 static authgrant_connection *open_with_scope(const char *scope) {
     authgrant_connection *connection = NULL;
@@ -60,8 +66,15 @@ static void thread_data_destructor(void *scope) {
     if (exercise_api("thread destructor", scope)) passed_runs++;
 }
 
+static void thread_local_destructor(void *unused) {
+    (void)unused;
+    if (exercise_api("thread_local destructor", "thread_local")) passed_runs++;
+}
+
 static void *thread_body(void *scope) {
     pthread_setspecific(key, scope);
+    /* Before those of the library, and so run after them. */
+    __cxa_thread_atexit_impl(thread_local_destructor, NULL, &__dso_handle);
     /* Creates the thread-local data that is destroyed later. */
     if (exercise_api("thread", "before")) passed_runs++;
     return NULL;
@@ -74,8 +87,8 @@ static void exit_handler(void) {
     if (exercise_api("atexit", "atexit")) passed_runs++;
     authgrant_clear_caches();
     authgrant_close(last_connection);
-    if (passed_runs != 5) {
-        fprintf(stderr, "only %d of 5 runs passed\n", passed_runs);
+    if (passed_runs != 7) {
+        fprintf(stderr, "only %d of 7 runs passed\n", passed_runs);
         _Exit(1);
     }
     printf("exit: all checks passed\n");
