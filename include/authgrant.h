@@ -292,6 +292,14 @@ extern "C" {
  */
 #define AUTHGRANT_FORBID_FILE_PATHS 64
 
+/**
+ * Restriction of authgrant_set_policy(): no TLS 1.2. Only TLS 1.3 is offered to authorization
+ * servers, to the API of authgrant_test_connection() and to the Redis server of TokenCache
+ * (rediss://). CryptoProtocolVersion=TLSv1.2 is AUTHGRANT_INVALID_OPTION; a server without TLS 1.3
+ * is AUTHGRANT_TLS, and the message has the name of the flag.
+ */
+#define AUTHGRANT_FORBID_TLS12 128
+
 /* ---- types */
 
 /**

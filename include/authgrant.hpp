@@ -109,6 +109,7 @@ enum class forbid : std::uint32_t {
     weak_key_encryption = AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION,
     shared_tokens = AUTHGRANT_FORBID_SHARED_TOKENS,
     file_paths = AUTHGRANT_FORBID_FILE_PATHS,
+    tls12 = AUTHGRANT_FORBID_TLS12,
 };
 
 constexpr include operator|(include a, include b) noexcept {

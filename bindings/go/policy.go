@@ -21,6 +21,7 @@ const (
 	ForbidWeakKeyEncryption       = Forbid(C.AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION)
 	ForbidSharedTokens            = Forbid(C.AUTHGRANT_FORBID_SHARED_TOKENS)
 	ForbidFilePaths               = Forbid(C.AUTHGRANT_FORBID_FILE_PATHS)
+	ForbidTLS12                   = Forbid(C.AUTHGRANT_FORBID_TLS12)
 )
 
 // SetPolicy sets the policy of the process for connection strings. It belongs to the application: call it before the first

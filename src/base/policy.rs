@@ -57,10 +57,12 @@ pub enum Restriction {
     Sharing = 32,
     /// File paths outside the allowed directories, and PKCS#11 URIs, in untrusted text.
     FilePaths = 64,
+    /// TLS 1.2.
+    Tls12 = 128,
 }
 
 impl Restriction {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Get,
         Self::InsecureTls,
         Self::LoopbackHttp,
@@ -68,6 +70,7 @@ impl Restriction {
         Self::WeakStores,
         Self::Sharing,
         Self::FilePaths,
+        Self::Tls12,
     ];
 
     /// The name of the constant in the C header.
@@ -81,6 +84,7 @@ impl Restriction {
             Self::WeakStores => "AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION",
             Self::Sharing => "AUTHGRANT_FORBID_SHARED_TOKENS",
             Self::FilePaths => "AUTHGRANT_FORBID_FILE_PATHS",
+            Self::Tls12 => "AUTHGRANT_FORBID_TLS12",
         }
     }
 
@@ -324,22 +328,22 @@ mod tests {
     #[test]
     fn frozen_policy_can_only_be_tightened() {
         let cell = PolicyCell::new();
-        for (allow, forbid) in [(3, 127), (1, 0), (3, 1)] {
+        for (allow, forbid) in [(3, 255), (1, 0), (3, 1)] {
             cell.set(policy(allow, forbid)).unwrap();
             assert_eq!(cell.load(), policy(allow, forbid));
         }
         cell.freeze();
         assert_eq!(cell.load(), policy(3, 1), "freezing keeps the bits");
-        for (allow, forbid) in [(3, 1), (1, 1), (1, 33), (0, 127)] {
+        for (allow, forbid) in [(3, 1), (1, 1), (1, 33), (0, 255)] {
             cell.set(policy(allow, forbid)).unwrap();
             assert_eq!(cell.load(), policy(allow, forbid));
         }
-        let error = cell.set(policy(2, 126)).unwrap_err();
+        let error = cell.set(policy(2, 254)).unwrap_err();
         assert_eq!(error.status(), Status::InvalidArgument);
         for change in ["set AUTHGRANT_ALLOW_PKCS11_MODULE_PATH", "clear AUTHGRANT_FORBID_HTTP_GET"] {
             assert!(error.message().contains(change), "{error}");
         }
-        assert_eq!(cell.load(), policy(0, 127), "a rejected change has no effect");
+        assert_eq!(cell.load(), policy(0, 255), "a rejected change has no effect");
     }
 
     #[test]
@@ -354,7 +358,7 @@ mod tests {
 
     #[test]
     fn unknown_policy_bits_are_rejected() {
-        for (allow, forbid, argument) in [(8, 0, "allow"), (0, 128, "forbid"), (1 << 31, 0, "allow")] {
+        for (allow, forbid, argument) in [(8, 0, "allow"), (0, 256, "forbid"), (1 << 31, 0, "allow")] {
             let error = Policy::new(allow, forbid).unwrap_err();
             assert_eq!(error.status(), Status::InvalidArgument);
             assert!(error.message().contains(argument), "{error}");
@@ -364,7 +368,7 @@ mod tests {
     #[test]
     fn allow_bit_grants_only_its_permission() {
         for permission in Permission::ALL {
-            let single = policy(permission as u32, 127);
+            let single = policy(permission as u32, 255);
             let allowed: Vec<_> = Permission::ALL.into_iter().filter(|other| single.allows(*other)).collect();
             assert_eq!(allowed, [permission]);
         }

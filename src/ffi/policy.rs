@@ -48,6 +48,10 @@ pub const AUTHGRANT_FORBID_SHARED_TOKENS: u32 = 32;
 /// AUTHGRANT_INVALID_OPTION, unless the application also sets that option, or sets AllowOverride=1 because
 /// the secrets belong to the author of the string.
 pub const AUTHGRANT_FORBID_FILE_PATHS: u32 = 64;
+/// Restriction of authgrant_set_policy(): no TLS 1.2. Only TLS 1.3 is offered to authorization servers, to the API of
+/// authgrant_test_connection() and to the Redis server of TokenCache (rediss://). CryptoProtocolVersion=TLSv1.2 is
+/// AUTHGRANT_INVALID_OPTION; a server without TLS 1.3 is AUTHGRANT_TLS, and the message has the name of the flag.
+pub const AUTHGRANT_FORBID_TLS12: u32 = 128;
 
 /// Sets what connection strings may do in this process, for applications that accept them from untrusted
 /// callers.
@@ -109,6 +113,7 @@ mod tests {
             (AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION, Restriction::WeakStores),
             (AUTHGRANT_FORBID_SHARED_TOKENS, Restriction::Sharing),
             (AUTHGRANT_FORBID_FILE_PATHS, Restriction::FilePaths),
+            (AUTHGRANT_FORBID_TLS12, Restriction::Tls12),
         ] {
             assert_eq!(number, restriction as u32);
             assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", restriction.name())));

@@ -6,6 +6,7 @@ use crate::base::error::OptionError;
 use crate::base::file::ConfiguredPath;
 use crate::base::policy::Restriction;
 use crate::base::url::EndpointUrl;
+use crate::net::tls::TlsVersions;
 use crate::options::{OptionId, OptionType, table};
 
 /// Endpoints for authgrant_test_connection, which are otherwise not read.
@@ -79,5 +80,17 @@ impl OptionResolver<'_> {
             self.check_restriction(OptionId::TokenURI, "requests GET", Restriction::Get);
         }
         EndpointMethods::Post
+    }
+
+    /// The subset of `versions` that the policy allows; records an error if that is none.
+    pub(super) fn permitted_tls_versions(&mut self, versions: TlsVersions) -> TlsVersions {
+        if !self.policy.forbids(Restriction::Tls12) {
+            return versions;
+        }
+        if versions == TlsVersions::Tls12 {
+            let finding = "permits only TLSv1.2";
+            self.check_restriction(OptionId::CryptoProtocolVersion, finding, Restriction::Tls12);
+        }
+        TlsVersions::Tls13ByPolicy
     }
 }

@@ -8,7 +8,7 @@ use crate::base::policy::{Permission, Restriction};
 use crate::base::secret::Secret;
 use crate::key::SharedSecret;
 use crate::net::proxy::ProxyConfig;
-use crate::net::tls::TransportConfig;
+use crate::net::tls::{TlsVersions, TransportConfig};
 use crate::options::OptionId;
 use crate::token_store::{RedisAddress, StoreLocation};
 
@@ -118,11 +118,13 @@ impl OptionResolver<'_> {
             self.problems.missing.push(OptionId::TokenCachePassword);
         }
         let trust_store = self.configured_path(OptionId::TokenCacheTrustStore);
+        let tls_versions = self.permitted_tls_versions(TlsVersions::default());
         match &mut redis.tls {
             Some(tls) => {
                 *tls = TransportConfig {
                     option_prefix: "TokenCache",
                     trust_store,
+                    tls_versions,
                     proxy: ProxyConfig::Direct,
                     ..TransportConfig::default()
                 };

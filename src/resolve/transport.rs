@@ -33,13 +33,15 @@ impl OptionResolver<'_> {
             );
             self.check_restriction(OptionId::ValidateServerCertificate, "is 0", Restriction::InsecureTls);
         }
+        let tls_versions = self.tls_versions();
+        let tls_versions = self.permitted_tls_versions(tls_versions);
         TransportConfig {
             option_prefix: "",
             trust_store: self.configured_path(OptionId::TrustStore),
             validate_certificate: validate,
             trust_store_password: self.secret(OptionId::TrustStorePassword),
             host_name_in_certificate: self.host_name_in_certificate(validate),
-            tls_versions: self.tls_versions(),
+            tls_versions,
             client_key_source: self.client_certificate(),
             proxy: self.proxy_config(),
         }

@@ -528,12 +528,12 @@ static void check_completed_strings(void) {
 static void check_policy(void) {
     FAILS(authgrant_set_policy(8, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_policy(AUTHGRANT_ALLOW_TOKEN_CACHE, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
-    FAILS(authgrant_set_policy(0, 128, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_policy(0, 256, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_policy(AUTHGRANT_ALLOW_SECRET_REFERENCES | AUTHGRANT_ALLOW_PKCS11_MODULE_PATH, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
     WORKS(authgrant_set_policy(0, AUTHGRANT_FORBID_INSECURE_TLS, &error));
     WORKS(authgrant_set_policy(0, AUTHGRANT_FORBID_INSECURE_TLS | AUTHGRANT_FORBID_HTTP_GET | AUTHGRANT_FORBID_LOOPBACK_HTTP |
                                       AUTHGRANT_FORBID_PROMPT | AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION | AUTHGRANT_FORBID_SHARED_TOKENS |
-                                      AUTHGRANT_FORBID_FILE_PATHS, &error));
+                                      AUTHGRANT_FORBID_FILE_PATHS | AUTHGRANT_FORBID_TLS12, &error));
     FAILS(authgrant_set_policy(0, AUTHGRANT_FORBID_HTTP_GET, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_set_policy(0, 0, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_allow_directory("/", &error), AUTHGRANT_INVALID_ARGUMENT);

@@ -53,14 +53,14 @@ fn local_string(options: &str) -> String {
 fn policy_only_tightens_after_first_open() {
     run_in_fresh_process("policy_only_tightens_after_first_open", || {
         assert!(assert_policy_rejected(8, 0).message.contains("0x8"));
-        assert!(assert_policy_rejected(0, 128).message.contains("0x80"));
-        set_policy(3, 127);
+        assert!(assert_policy_rejected(0, 256).message.contains("0x100"));
+        set_policy(3, 255);
         set_policy(3, AUTHGRANT_FORBID_HTTP_GET);
         open("Scope={never closed").unwrap_err();
         set_policy(AUTHGRANT_ALLOW_PKCS11_MODULE_PATH, AUTHGRANT_FORBID_HTTP_GET | AUTHGRANT_FORBID_PROMPT);
         assert!(assert_policy_rejected(3, 9).message.contains("AUTHGRANT_ALLOW_SECRET_REFERENCES"));
         assert!(assert_policy_rejected(2, 8).message.contains("AUTHGRANT_FORBID_HTTP_GET"));
-        set_policy(0, 127);
+        set_policy(0, 255);
     });
 }
 
@@ -110,6 +110,49 @@ fn forbid_insecure_tls_and_http_rejects_options() {
                          HealthURI=https://a.example/h;HostName=api.example;\
                          ValidateServerCertificate=1;AuthURI=https://a.example/auth";
         get_token(&local_string(permitted)).unwrap();
+    });
+}
+
+#[test]
+fn forbid_tls12_requires_tls13() {
+    run_in_fresh_process("forbid_tls12_requires_tls13", || {
+        set_policy(AUTHGRANT_ALLOW_TOKEN_CACHE, 0);
+        let old_server = start_mock_server(Config { tls12_only: true, ..Config::https() });
+        let new_server = start_mock_server(Config::https());
+        let old = open(&minimal_string(&old_server, "")).unwrap();
+        old.get_token().unwrap();
+        set_policy(AUTHGRANT_ALLOW_TOKEN_CACHE, AUTHGRANT_FORBID_TLS12);
+        // Neither the cached token nor the idle connection is used.
+        let failure = old.get_token().map(drop).unwrap_err();
+        assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_TLS, "08001"), "{failure:?}");
+        assert!(failure.message.contains("AUTHGRANT_FORBID_TLS12"), "{failure:?}");
+        assert_eq!(old_server.token_requests().len(), 1);
+
+        let versions =
+            |versions: &str| minimal_string(&new_server, &format!("CryptoProtocolVersion={versions}"));
+        let option = assert_forbidden(&versions("TLSv1.2"), "AUTHGRANT_FORBID_TLS12");
+        assert_eq!(option, "CryptoProtocolVersion");
+        for permitted in ["TLSv1.3", "TLSv1.3,TLSv1.2"] {
+            get_token(&versions(permitted)).unwrap();
+        }
+
+        let api = format!("ValidateServerCertificate=0;RestSamplePath={}", old_server.url("/sample"));
+        let outcome = open(&minimal_string(&new_server, &api)).unwrap().test();
+        assert!(format!("{outcome:?}").contains("AUTHGRANT_FORBID_TLS12"), "{outcome:?}");
+
+        let store = format!(
+            "Scope=other;TokenCache=rediss://localhost:{};TokenCacheTrustStore={};TokenCacheSecret={}",
+            old_server.port(),
+            old_server.ca_pem_path().display(),
+            "s".repeat(40)
+        );
+        let shared = open(&minimal_string(&new_server, &store)).unwrap();
+        shared.get_token().unwrap();
+        let warnings = shared.warnings();
+        assert!(
+            warnings.iter().any(|warning| warning.message.contains("AUTHGRANT_FORBID_TLS12")),
+            "{warnings:?}"
+        );
     });
 }
 

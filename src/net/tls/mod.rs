@@ -82,8 +82,10 @@ pub enum TlsVersions {
     Tls12And13,
     /// TLS 1.2 only.
     Tls12,
-    /// TLS 1.3 only.
+    /// TLS 1.3 only, by CryptoProtocolVersion.
     Tls13,
+    /// TLS 1.3 only, by the process policy.
+    Tls13ByPolicy,
 }
 
 impl TlsVersions {
@@ -91,7 +93,7 @@ impl TlsVersions {
         match self {
             Self::Tls12And13 => vec![&version::TLS13, &version::TLS12],
             Self::Tls12 => vec![&version::TLS12],
-            Self::Tls13 => vec![&version::TLS13],
+            Self::Tls13 | Self::Tls13ByPolicy => vec![&version::TLS13],
         }
     }
 
@@ -100,6 +102,7 @@ impl TlsVersions {
             Self::Tls12And13 => "TLS 1.2 and 1.3",
             Self::Tls12 => "TLS 1.2 only, by CryptoProtocolVersion",
             Self::Tls13 => "TLS 1.3 only, by CryptoProtocolVersion",
+            Self::Tls13ByPolicy => "TLS 1.3 only, by the process policy AUTHGRANT_FORBID_TLS12",
         }
     }
 }
@@ -256,6 +259,9 @@ impl TransportConfig {
         let offered = self.tls_versions.describe();
         let alert_name = error_text::alert_name(alert);
         match (alert, stage) {
+            (Alert::ProtocolVersion, _) if self.tls_versions == TlsVersions::Tls13ByPolicy => format!(
+                "{refused}: it supports no offered TLS version (offered: {offered}); enable TLS 1.3 on the server"
+            ),
             (Alert::ProtocolVersion, _) if self.option_prefix.is_empty() => format!(
                 "{refused}: it supports no offered TLS version (offered: {offered}); check \
                  CryptoProtocolVersion"

@@ -39,7 +39,7 @@ impl TokenDescription<'_> {
         let versions = match tls_versions {
             TlsVersions::Tls12And13 => "1.2, 1.3",
             TlsVersions::Tls12 => "1.2",
-            TlsVersions::Tls13 => "1.3",
+            TlsVersions::Tls13 | TlsVersions::Tls13ByPolicy => "1.3",
         };
         self.text.add("tls versions", versions);
         if let Some(source) = client_key_source {

@@ -22,6 +22,8 @@ pub struct Config {
     pub port: u16,
     /// The server certificate; ignored unless `https`.
     pub certificate: ServerCertificate,
+    /// Whether the server lacks TLS 1.3.
+    pub tls12_only: bool,
     /// Path suffixes of the token endpoint.
     pub token_paths: Vec<String>,
     /// Response to a GET of the token endpoint.
@@ -80,6 +82,7 @@ impl Default for Config {
             https: false,
             port: 0,
             certificate: ServerCertificate::Good,
+            tls12_only: false,
             token_paths: vec!["/oauth/token".to_owned()],
             get: GetResponse::MethodNotAllowed,
             audience: None,

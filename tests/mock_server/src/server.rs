@@ -43,7 +43,7 @@ impl MockServer {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let ca_pem = dir.path().join("ca.pem");
         let tls = config.https.then(|| {
-            let generated = tls::generate_tls(config.certificate);
+            let generated = tls::generate_tls(config.certificate, config.tls12_only);
             std::fs::write(&ca_pem, &generated.ca_pem).expect("ca.pem written");
             generated.server_config
         });

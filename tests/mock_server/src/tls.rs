@@ -6,9 +6,9 @@ use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ALL_VERSIONS, ServerConfig, version};
 use time::{Duration, OffsetDateTime};
 
 use crate::config::ServerCertificate;
@@ -22,22 +22,23 @@ const SERVER_NAMES: [&str; 3] = ["127.0.0.1", "::1", "localhost"];
 
 type Ca = CertifiedIssuer<'static, KeyPair>;
 
-pub(crate) fn generate_tls(kind: ServerCertificate) -> GeneratedTls {
+pub(crate) fn generate_tls(kind: ServerCertificate, tls12_only: bool) -> GeneratedTls {
     if kind == ServerCertificate::SelfSigned {
-        return generate_self_signed();
+        return generate_self_signed(tls12_only);
     }
     let trusted = generate_ca();
     let untrusted = (kind == ServerCertificate::UntrustedCa).then(generate_ca);
-    let server = build_server_config(kind, untrusted.as_ref().unwrap_or(&trusted));
+    let server = build_server_config(kind, untrusted.as_ref().unwrap_or(&trusted), tls12_only);
     GeneratedTls { ca_pem: trusted.pem(), server_config: Arc::new(server) }
 }
 
-fn generate_self_signed() -> GeneratedTls {
+fn generate_self_signed(tls12_only: bool) -> GeneratedTls {
     let mut params = certificate_params(&SERVER_NAMES, "mock_server");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("a server key");
     let certificate = params.self_signed(&key).expect("a server certificate");
-    GeneratedTls { ca_pem: certificate.pem(), server_config: Arc::new(server_config(&certificate, &key)) }
+    let server_config = Arc::new(server_config(&certificate, &key, tls12_only));
+    GeneratedTls { ca_pem: certificate.pem(), server_config }
 }
 
 fn generate_ca() -> Ca {
@@ -48,7 +49,7 @@ fn generate_ca() -> Ca {
     Ca::self_signed(params, key).expect("a CA certificate")
 }
 
-fn build_server_config(kind: ServerCertificate, signer: &Ca) -> ServerConfig {
+fn build_server_config(kind: ServerCertificate, signer: &Ca, tls12_only: bool) -> ServerConfig {
     let names: &[&str] = match kind {
         ServerCertificate::OtherHost => &["other.example"],
         _ => &SERVER_NAMES,
@@ -62,13 +63,14 @@ fn build_server_config(kind: ServerCertificate, signer: &Ca) -> ServerConfig {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let key = KeyPair::generate().expect("a server key");
     let certificate = params.signed_by(&key, signer).expect("a server certificate");
-    server_config(&certificate, &key)
+    server_config(&certificate, &key, tls12_only)
 }
 
-fn server_config(certificate: &Certificate, key: &KeyPair) -> ServerConfig {
+fn server_config(certificate: &Certificate, key: &KeyPair, tls12_only: bool) -> ServerConfig {
+    let versions = if tls12_only { &[&version::TLS12][..] } else { ALL_VERSIONS };
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("TLS versions")
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)

@@ -132,6 +132,8 @@ class Forbid(enum.IntFlag):
     FILE_PATHS = 64
 
 
+    #: TLS 1.2: only TLS 1.3 is offered.
+    TLS12 = 128
 def set_policy(allow: Allow = Allow(0), forbid: Forbid = Forbid(0)) -> None:
     """Sets what connection strings may do in this process (SECURITY.md).
 

@@ -457,6 +457,15 @@ fn alert_before_server_hello_blames_no_client_certificate() {
     let config = TransportConfig { tls_versions: TlsVersions::Tls12, ..ca.transport_config() };
     let error = alert_error(40, &config);
     assert!(error.message().contains("offered: TLS 1.2 only, by CryptoProtocolVersion"), "{error}");
+    for option_prefix in ["", "TokenCache"] {
+        let tls_versions = TlsVersions::Tls13ByPolicy;
+        let config = TransportConfig { tls_versions, option_prefix, ..ca.transport_config() };
+        let error = alert_error(70, &config);
+        assert!(
+            error.message().contains("process policy AUTHGRANT_FORBID_TLS12); enable TLS 1.3"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
