@@ -130,10 +130,10 @@ class Forbid(enum.IntFlag):
     SHARED_TOKENS = 32
     #: File paths in a connection string, except below the directories of :func:`allow_directory`.
     FILE_PATHS = 64
-
-
     #: TLS 1.2: only TLS 1.3 is offered.
     TLS12 = 128
+
+
 def set_policy(allow: Allow = Allow(0), forbid: Forbid = Forbid(0)) -> None:
     """Sets what connection strings may do in this process (SECURITY.md).
 
