@@ -2,6 +2,9 @@
 
 use crate::base::secret::Secret;
 
+/// Number of bytes of a text that are kept for decisions, each of which searches all of it for many patterns.
+const MAX_SENT: usize = 16 << 10;
+
 /// A text as the server sent it, and as it may be shown.
 ///
 /// Decisions use the text that was sent: a secret that is part of a word, such as the password `grant`, would
@@ -13,10 +16,10 @@ pub struct ServerText {
 }
 
 impl ServerText {
-    /// Keeps `sent`; `to_display` redacts and sanitizes it for messages.
+    /// Keeps the beginning of `sent`; `to_display` redacts and sanitizes it for messages.
     pub(super) fn new(sent: Secret, to_display: impl Fn(&str) -> String) -> Self {
         let shown = to_display(sent.reveal());
-        Self { sent, shown }
+        Self { sent: truncate(sent), shown }
     }
 
     /// An OAuth error code. A registered code is shown as it is: it is a word of the specification and no
@@ -55,6 +58,14 @@ impl From<&str> for ServerText {
     }
 }
 
+fn truncate(text: Secret) -> Secret {
+    if text.reveal().len() <= MAX_SENT {
+        return text;
+    }
+    let start = (0..=MAX_SENT).rev().find_map(|end| text.reveal().get(..end));
+    Secret::from(start.unwrap_or_default())
+}
+
 /// The registered values of `error`: RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1, RFC 8628 section
 /// 3.5, RFC 8707, RFC 9126, RFC 9449, OpenID Connect Core section 3.1.2.6.
 const REGISTERED_ERRORS: [&str; 25] = [
@@ -88,4 +99,19 @@ const REGISTERED_ERRORS: [&str; 25] = [
 /// Whether `text` is a registered value of `error`.
 pub(super) fn is_registered_error(text: &str) -> bool {
     REGISTERED_ERRORS.contains(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_kept_up_to_limit() {
+        let new = |text: &str| ServerText::new(Secret::from(text), |text| text.len().to_string());
+        let longest = "x".repeat(MAX_SENT);
+        assert_eq!(new(&longest).as_sent(), longest);
+        let longer = new(&("x".repeat(MAX_SENT - 1) + "\u{e9}\u{e9}"));
+        assert_eq!(longer.as_sent(), "x".repeat(MAX_SENT - 1));
+        assert_eq!(longer.shown(), (MAX_SENT + 3).to_string(), "the whole text is redacted");
+    }
 }
