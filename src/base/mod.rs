@@ -9,6 +9,7 @@ pub mod error;
 pub mod error_kind;
 pub mod file;
 pub mod jitter;
+pub mod json;
 pub mod log;
 pub mod policy;
 pub mod redact;

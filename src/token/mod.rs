@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::base::cache_key::CacheKey;
 use crate::base::clock::Clock;
+use crate::base::json::has_too_many_values;
 use crate::base::policy::Policy;
 use crate::base::secret::Secret;
 use crate::sys;
@@ -227,6 +228,9 @@ pub(crate) fn unverified_jwt_claim(token: &str, name: &str) -> Option<serde_json
         return None;
     };
     let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).ok()?);
+    if has_too_many_values(&payload) {
+        return None;
+    }
     let mut claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
     claims.get_mut(name).map(serde_json::Value::take)
 }
@@ -250,6 +254,9 @@ mod tests {
     #[test]
     fn unverified_jwt_exp_reads_only_exp_claim() {
         let jwt = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        let groups = |count: usize| jwt(&format!(r#"{{"exp":1,"groups":[{}0]}}"#, "0,".repeat(count)));
+        assert_eq!(unverified_jwt_exp(&groups(1000)), Some(1));
+        assert_eq!(unverified_jwt_exp(&groups(20_000)), None, "too many values");
         assert_eq!(unverified_jwt_exp(&jwt(r#"{"exp":1700000000}"#)), Some(1_700_000_000));
         for other in ["opaque", "a.b.c", "a.b", "", &jwt("{}"), &jwt(r#"{"exp":"soon"}"#), &jwt("[]")] {
             assert_eq!(unverified_jwt_exp(other), None, "{other}");

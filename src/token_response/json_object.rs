@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroize;
 
 use super::charset;
+use crate::base::json::has_too_many_values;
 use crate::base::secret::Secret;
 use crate::net::http::Response;
 
@@ -80,6 +81,9 @@ fn parse_value(response: &Response) -> Option<Value> {
 
 fn parse_text(text: &str) -> Option<Value> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if has_too_many_values(text.as_bytes()) {
+        return None;
+    }
     // Check the syntax first: on an error serde_json drops the values parsed so far without wiping them.
     serde_json::from_str::<IgnoredAny>(text).ok()?;
     serde_json::from_str(text).ok()
