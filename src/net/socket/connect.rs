@@ -223,18 +223,39 @@ fn is_resource_shortage(error: &io::Error) -> bool {
     }
 }
 
+/// Whether a non-blocking connect goes on. On Unix EAGAIN is a failure, after which no attempt is in progress: poll
+/// would report such a socket as writable at once, again and again.
 fn is_connect_in_progress(error: &io::Error) -> bool {
     #[cfg(unix)]
-    if error.raw_os_error() == Some(libc::EINPROGRESS) {
-        return true;
+    {
+        matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR))
     }
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+    #[cfg(not(unix))]
+    {
+        error.kind() == io::ErrorKind::WouldBlock
+    }
 }
 
 /// Whether a connect has completed; an error if it failed.
 fn is_connected(socket: &Socket) -> io::Result<bool> {
     match socket.take_error()? {
         Some(error) => Err(error),
-        None => Ok(socket.peer_addr().is_ok()),
+        None => match socket.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connect_continues_only_if_in_progress_or_interrupted() {
+        let continues = |errno| is_connect_in_progress(&io::Error::from_raw_os_error(errno));
+        assert!(continues(libc::EINPROGRESS) && continues(libc::EINTR));
+        assert!(!continues(libc::EAGAIN) && !continues(libc::EADDRNOTAVAIL));
     }
 }
