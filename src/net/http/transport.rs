@@ -156,17 +156,30 @@ struct TlsStream {
 
 impl TlsStream {
     fn send(&mut self, bytes: &[u8], tcp_stream: &mut TimedStream) -> Result<(), ureq::Error> {
-        // `Stream::write` hides errors while rustls has buffer space; `flush` reports them.
-        let mut tls_stream = Stream::new(&mut self.conn, tcp_stream);
-        let sent = tls_stream.write_all(bytes).and_then(|()| tls_stream.flush());
-        sent.map_err(|error| self.write_error(error, tcp_stream))
+        self.write_all(bytes, tcp_stream).map_err(|error| self.write_error(error, tcp_stream))
+    }
+
+    /// Encrypts and sends `bytes`. `Stream::write` would hide a failed send and then repeat it: the request would be
+    /// sent on a connection that has failed, and its response be taken for a truncated one.
+    fn write_all(&mut self, mut bytes: &[u8], tcp_stream: &mut TimedStream) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let accepted = self.conn.writer().write(bytes)?;
+            bytes = bytes.get(accepted..).unwrap_or_default();
+            while self.conn.wants_write() {
+                if self.conn.write_tls(tcp_stream)? == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns the TLS alert that the server sent before it closed the connection during a write, if any: in
     /// TLS 1.3, a server rejects a client certificate only after the client has finished the handshake.
     fn write_error(&mut self, error: io::Error, tcp_stream: &mut TimedStream) -> ureq::Error {
-        let is_tls_error = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-        while !is_tls_error && self.conn.read_tls(tcp_stream).is_ok_and(|length| length > 0) {
+        // After any other error the server waits for the rest of the request, and there is nothing to read.
+        let was_closed = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+        while was_closed && self.conn.read_tls(tcp_stream).is_ok_and(|length| length > 0) {
             if let Err(reason) = self.conn.process_new_packets() {
                 return self.io_error(io::Error::other(reason));
             }
