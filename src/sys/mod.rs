@@ -63,21 +63,28 @@ pub fn coarse_unix_seconds() -> Option<i64> {
 /// suspended.
 #[must_use]
 pub fn boot_time() -> Duration {
+    // CLOCK_MONOTONIC has the same origin, so that the time does not jump if a system call filter forbids
+    // CLOCK_BOOTTIME from some moment on.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
+    const CLOCKS: [libc::clockid_t; 2] = [libc::CLOCK_BOOTTIME, libc::CLOCK_MONOTONIC];
     #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
-    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    const CLOCKS: [libc::clockid_t; 1] = [libc::CLOCK_MONOTONIC];
     #[cfg(unix)]
-    {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` is a local variable that is valid for writes during the call.
-        let failed = unsafe { libc::clock_gettime(CLOCK, &raw mut time) } != 0;
-        let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
-        if let (false, Ok(seconds), Ok(nanos)) = (failed, seconds, nanos) {
-            return Duration::new(seconds, nanos);
-        }
+    if let Some(time) = CLOCKS.into_iter().find_map(read_clock) {
+        return time;
     }
     elapsed_since_first_use()
+}
+
+#[cfg(unix)]
+fn read_clock(clock: libc::clockid_t) -> Option<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a local variable that is valid for writes during the call.
+    let failed = unsafe { libc::clock_gettime(clock, &raw mut time) } != 0;
+    if failed {
+        return None;
+    }
+    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
 }
 
 /// Fallback for systems without a boot-time clock. On Windows `Instant` includes suspended time.
