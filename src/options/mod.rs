@@ -21,6 +21,7 @@ mod completed_string;
 pub mod connection_string;
 mod data_source;
 mod dependencies;
+mod effect;
 pub mod environment;
 mod ini;
 mod key_file;
@@ -42,6 +43,8 @@ use rest_model::RestModel;
 
 pub use completed_string::OptionOverride;
 pub use dependencies::FileDependencies;
+pub(crate) use effect::{AUTH_METHODS, SIGNING, method_numbers};
+pub use effect::{AuthMethod, EffectKind, Methods, OptionEffect};
 pub use environment::{Environment, ProcessEnvironment};
 pub use key_file::KEY_FILE_OPTIONS;
 pub use messages::{wrong_type_error, wrong_value_error};

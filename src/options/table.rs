@@ -1,11 +1,17 @@
-//! Table of all connection options: name, aliases, type, default, one line of help.
+//! Table of all connection options: name, aliases, type, default, effect, one line of help.
 //!
-//! Single source for parsing, redaction, the option table of the C API and `docs/options.md`. Names and short
+//! Single source for parsing, redaction, warnings about options without effect, the tests of what connections share, the
+//! option table of the C API and `docs/options.md`. Names and short
 //! names follow the documentation of the DataDirect Autonomous REST Connector for ODBC; options without a
 //! vendor equivalent are our own.
 
 use std::fmt::Write as _;
 
+use super::effect::{
+    ACCESS_TOKEN, ALL, BASIC, BEARER_TOKEN, CLIENT_ASSERTION, CLIENT_SECRET, EffectKind, HEADER_TOKEN,
+    JWT_BEARER, LOGIN, OptionEffect, OptionEffect as Effect, PASSWORD, REFRESH_TOKEN, SIGNED_JWT, SIGNING,
+    TOKEN_REQUEST,
+};
 use crate::base::clock;
 
 /// The type of an option's value.
@@ -103,6 +109,8 @@ pub struct OptionSpec {
     pub option_type: OptionType,
     /// The default, as documented; empty if there is none.
     pub default: &'static str,
+    /// What it changes, and with which methods.
+    pub effect: OptionEffect,
     /// One line of help.
     pub help: &'static str,
 }
@@ -164,7 +172,7 @@ const DESTINATION_OPTIONS: &[&str] = &[
 ];
 
 macro_rules! define_options {
-    ($($name:ident [$($alias:literal),*] $option_type:expr, $default:literal, $help:literal;)*) => {
+    ($($name:ident [$($alias:literal),*] $option_type:expr, $default:literal, $effect:expr, $help:literal;)*) => {
         /// The identifiers of all options.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(missing_docs, reason = "the help text of the table documents each")]
@@ -177,6 +185,7 @@ macro_rules! define_options {
             aliases: &[$($alias),*],
             option_type: $option_type,
             default: $default,
+            effect: $effect,
             help: $help,
         }),*];
     };
@@ -188,179 +197,187 @@ const JWT_ALGORITHMS: OptionType = OptionType::Choice(&[
 ]);
 
 define_options! {
-    AuthenticationMethod ["am"] OptionType::Text, "inferred",
+    AuthenticationMethod ["am"] OptionType::Text, "inferred", Effect::token(ALL),
         "The authentication method, as the vendor's number or name: 55 OAuth2-JWTBearer, 51 OAuth2-AuthorizationCode and 56 OAuth2-PKCE (both with PKCE), 53 OAuth2-ClientCredentials, 52 OAuth2-Password, 54 OAuth2-RefreshToken, 50 OAuth2-AccessToken, 34 BearerToken, 25 HTTPHeader, 0 Basic, 15 None, 24 OAuth2 to infer it from the other options; in addition OAuth2-JWTClientAssertion (RFC 7523 section 2.2) and JWT (the signed JWT is the token).";
-    ClaimsIssuer ["cliss"] OptionType::Text, "",
+    ClaimsIssuer ["cliss"] OptionType::Text, "", Effect::token_and_consent(&[SIGNING, LOGIN]),
         "The iss claim: the client ID or consumer key registered with the authorization server.";
-    ClaimsSubject ["clsub"] OptionType::Text, "",
+    ClaimsSubject ["clsub"] OptionType::Text, "", Effect::token(&[SIGNING]),
         "The sub claim: the user or service for which the token is issued. Required by some providers (docs/providers.md); otherwise a JWT without it is a warning, unless the provider or the method has a default: for a client assertion it is iss.";
-    ClaimsAudience [] OptionType::Text, "by provider, else the token URL",
+    ClaimsAudience [] OptionType::Text, "by provider, else the token URL", Effect::token(&[SIGNING]),
         "The aud claim; the server compares it byte for byte. If the signed JWT itself is the token, there is no default, and a JWT without it is a warning.";
-    JWTCertStore ["jwtcs"] OptionType::Path, "",
+    JWTCertStore ["jwtcs"] OptionType::Path, "", Effect::token(&[SIGNING]),
         "The file with the signing key: PKCS#12, JKS, JCEKS, PEM, DER or JSON, detected by content. Or {pkcs11:token=…;object=…}, a key on a PKCS#11 token (RFC 7512). A JSON file of Google or Box also supplies defaults: ClaimsIssuer and JWTKeyID; for Google TokenEndpoint; for Box ClientID, ClientSecret, ClaimsSubject and box_sub_type.";
-    JWTCertPassword ["jwtcp"] OptionType::Secret, "",
+    JWTCertPassword ["jwtcp"] OptionType::Secret, "", Effect::key_access(&[SIGNING]),
         "The password of JWTCertStore or of the key in JWTPrivateKey; for a PKCS#11 token, its PIN.";
-    JWTCertAlias ["jwtca"] OptionType::Text, "the only key, or by certificate",
+    JWTCertAlias ["jwtca"] OptionType::Text, "the only key, or by certificate", Effect::token(&[SIGNING]),
         "The alias of the signing key in JWTCertStore or the name of its certificate, case-insensitive. If there are several keys, the default is the one that JWTKeyID names or that alone supports JWTAlgorithm, else, with a warning, the one whose certificate is the newest valid one; if that leaves several, the option is required.";
-    JWTCertKeyPassword [] OptionType::Secret, "JWTCertPassword",
+    JWTCertKeyPassword [] OptionType::Secret, "JWTCertPassword", Effect::key_access(&[SIGNING]),
         "The password of the signing key, if it differs from the password of the store.";
-    JWTPrivateKey [] OptionType::Secret, "",
+    JWTPrivateKey [] OptionType::Secret, "", Effect::token(&[SIGNING]),
         "The private key itself, instead of JWTCertStore: PEM (also with \\n instead of line breaks) or JSON (also a JSON Web Key of kty oct), or base64 of the content of a key file.";
-    JWTSecret [] OptionType::Secret, "",
+    JWTSecret [] OptionType::Secret, "", Effect::token(&[SIGNING]),
         "The shared secret for HS256, HS384 and HS512: text, base64:…, or a JSON Web Key of kty oct, whose kid and alg apply; at least as long as the hash. A file (file:…) that is not text is used byte by byte.";
-    JWTAlgorithm [] JWT_ALGORITHMS, "by provider and key",
+    JWTAlgorithm [] JWT_ALGORITHMS, "by provider and key", Effect::token(&[SIGNING]),
         "The signature algorithm of the assertion (RFC 7518 section 3.1).";
-    JWTKeyID [] OptionType::Text, "",
+    JWTKeyID [] OptionType::Text, "", Effect::token(&[SIGNING]),
         "The kid header: the key ID registered with the authorization server. Without JWTCertAlias it also selects one of several keys: by the kid of a JSON Web Key Set, in other stores by the alias, x5t or x5t#S256.";
-    JWTThumbprint [] OptionType::Text, "by provider",
+    JWTThumbprint [] OptionType::Text, "by provider", Effect::token(&[SIGNING]),
         "The headers that identify the certificate of the key: any of x5t, x5t#S256 and x5c, separated by commas.";
-    JWTCertificate [] OptionType::Path, "",
+    JWTCertificate [] OptionType::Path, "", Effect::token(&[SIGNING]),
         "The file with the X.509 certificate of the key, PEM or DER, if the key store has none. It is sent as JWTThumbprint or the provider specifies; without either it is a warning.";
-    JWTHeaders [] OptionType::Text, "",
+    JWTHeaders [] OptionType::Text, "", Effect::token(&[SIGNING]),
         "Additional headers of the assertion, as a JSON object; they override generated ones. Not allowed: crit, b64, jwk, jku.";
-    ClaimsAdditional [] OptionType::Text, "",
+    ClaimsAdditional [] OptionType::Text, "", Effect::token(&[SIGNING]),
         "Additional claims of the assertion, as a JSON object; they override generated ones.";
-    JWTLifetime [] OptionType::Number(1, 315_360_000), "by provider, else 300",
+    JWTLifetime [] OptionType::Number(1, 315_360_000), "by provider, else 300", Effect::token(&[SIGNING]),
         "The lifetime of the assertion (iat to exp) in seconds. More than a day is a warning.";
-    JWTLifetimeMinutes [] OptionType::Number(1, 5_256_000), "",
+    JWTLifetimeMinutes [] OptionType::Number(1, 5_256_000), "", Effect::token(&[SIGNING]),
         "The lifetime of the assertion in minutes, instead of JWTLifetime.";
-    TokenURI ["o2tu"] OptionType::MethodUrl, "",
+    TokenURI ["o2tu"] OptionType::MethodUrl, "", Effect::token_and_consent(&[TOKEN_REQUEST, SIGNED_JWT]),
         "The token endpoint. Without a method, GET is tried first, then POST; \"POST https://…\" uses only POST, \"GET https://…\" only GET. Without a token endpoint the signed JWT itself is the token.";
-    TokenEndpoint [] OptionType::Url, "",
+    TokenEndpoint [] OptionType::Url, "", Effect::token_and_consent(&[TOKEN_REQUEST, SIGNED_JWT]),
         "The token endpoint, instead of TokenURI. Always uses POST (RFC 6749 section 3.2).";
     Scope ["oas", "Auth_Scope"] OptionType::Text, "by provider",
+        Effect::token_and_consent(&[TOKEN_REQUEST, SIGNED_JWT]),
         "The requested scopes, separated by spaces.";
     ScopeIn [] OptionType::Choice(&["Claim", "Parameter", "Both"]), "by provider, else Both",
+        Effect::token(&[SIGNING]),
         "Where Scope is sent: as a claim of the assertion, as a parameter of the request, or both.";
-    ClientID ["cid"] OptionType::Text, "",
+    ClientID ["cid"] OptionType::Text, "", Effect::token_and_consent(&[TOKEN_REQUEST]),
         "The client ID. A JWT bearer request contains it only if ClientCredentialsMode is set or the provider requires it; the consent URL always contains it.";
-    ClientSecret ["clse"] OptionType::Secret, "",
+    ClientSecret ["clse"] OptionType::Secret, "", Effect::token(&[CLIENT_SECRET]),
         "The client secret. A JWT bearer request contains it only if ClientCredentialsMode is set or the provider requires it.";
     ClientCredentialsMode ["clcm"]
         OptionType::Choice(&["0", "1", "2", "3", "Default", "Basic", "URL", "Post"]), "0",
+        Effect::token(&[CLIENT_SECRET]),
         "How ClientID and ClientSecret are sent: 0 or 1 in a Basic authorization header, 2 or 3 in the POST body. They are never sent in a URL. With method 55 and 3 (Post), ClientID is sent without a secret if ClientSecret is not set.";
-    GrantType [] OptionType::Text, "by RFC 7523",
+    GrantType [] OptionType::Text, "by RFC 7523", Effect::token(&[JWT_BEARER]),
         "The grant_type of the JWT bearer grant, if it differs from RFC 7523.";
-    TokenParameters [] OptionType::Secret, "",
+    TokenParameters [] OptionType::Secret, "", Effect::token(&[TOKEN_REQUEST]),
         "Additional parameters of the token request, as a=b&c=d or a JSON object. Parameters that the grant itself sends are not allowed.";
-    ClientAssertion [] OptionType::Secret, "",
+    ClientAssertion [] OptionType::Secret, "", Effect::token(&[CLIENT_ASSERTION]),
         "A presigned client assertion (RFC 7523 section 2.2). A process sends it once, for all of its connections; then it is AUTHGRANT_TOKEN_EXPIRED until another one is set. It counts as sent if the server may have processed it: not if the request could not be sent, and not after HTTP 429 or 503, a redirect, or HTTP 404 or 405 without an OAuth error. The token is cached and shared as any other.";
-    ClientAssertionFile [] OptionType::Path, "",
+    ClientAssertionFile [] OptionType::Path, "", Effect::token(&[CLIENT_ASSERTION]),
         "A file with the client assertion. It is read for each request, because another program renews it. Unlike ClientAssertion, it may be sent several times, as the tokens of platforms such as Kubernetes are. Not allowed in a connection string, nor in a FILEDSN that a connection string names by path, unless the caller allows it (AUTHGRANT_ALLOW_SECRET_REFERENCES).";
-    RefreshToken ["rtok", "Auth_RefreshToken"] OptionType::Secret, "",
+    RefreshToken ["rtok", "Auth_RefreshToken"] OptionType::Secret, "", Effect::token(&[REFRESH_TOKEN, LOGIN]),
         "The refresh token (RFC 6749 section 6). If the server rotates it, the new one is used from then on.";
-    OAuthCode ["oac"] OptionType::Secret, "",
+    OAuthCode ["oac"] OptionType::Secret, "", Effect::token(&[LOGIN]),
         "An authorization code that the user obtained through the consent URL; it is exchanged only once (methods 51 and 56).";
-    EnableLoginPrompt ["elp"] OptionType::Bool, "0",
+    EnableLoginPrompt ["elp"] OptionType::Bool, "0", Effect::new(EffectKind::Local, &[]).elsewhere(&[LOGIN]),
         "1 allows a call that needs a token to open the browser (methods 51 and 56).";
-    AccessToken ["Auth_AccessToken"] OptionType::Secret, "",
+    AccessToken ["Auth_AccessToken"] OptionType::Secret, "", Effect::token(&[ACCESS_TOKEN, REFRESH_TOKEN, LOGIN]),
         "The access token itself, sent unchanged; with a refresh token, it is used until it expires.";
     AccessTokenExpires ["Auth_Expires"] OptionType::Time, "from the token",
+        Effect::token(&[ACCESS_TOKEN, BEARER_TOKEN, REFRESH_TOKEN, LOGIN]),
         "The expiration time of AccessToken.";
-    User ["UID", "LogonID"] OptionType::Text, "",
+    User ["UID", "LogonID"] OptionType::Text, "", Effect::token(&[PASSWORD, BASIC]),
         "The user name, for methods 0 and 52.";
-    Password ["pwd"] OptionType::Secret, "",
+    Password ["pwd"] OptionType::Secret, "", Effect::token(&[PASSWORD, BASIC]),
         "The password of the user, for methods 0 and 52.";
     AuthHeader ["ah"] OptionType::Text, "",
+        Effect::token(&[TOKEN_REQUEST, HEADER_TOKEN, BASIC]).elsewhere(&[SIGNED_JWT, ACCESS_TOKEN]),
         "The name of an additional HTTP header of the token request and of API requests; its value is SecurityToken. Authorization is for the token request only. For more headers, use #headers in RestConfigFile.";
     SecurityToken ["st"] OptionType::Secret, "",
+        Effect::token(&[TOKEN_REQUEST, HEADER_TOKEN, BEARER_TOKEN]).elsewhere(&[SIGNED_JWT, ACCESS_TOKEN]),
         "The value of the header named by AuthHeader.";
-    Provider [] OptionType::Text, "by the token host",
+    Provider [] OptionType::Text, "by the token host", Effect::token(&[TOKEN_REQUEST, SIGNED_JWT]).elsewhere(ALL),
         "The name of the provider profile (docs/providers.md), if the token host does not determine it.";
-    AuthURI ["o2au"] OptionType::Url, "by provider",
+    AuthURI ["o2au"] OptionType::Url, "by provider", Effect::token(&[LOGIN]).elsewhere(ALL),
         "The authorization endpoint: the base of the consent URL.";
-    RedirectURI ["o2ru"] OptionType::Url, "",
+    RedirectURI ["o2ru"] OptionType::Url, "", Effect::token(&[LOGIN]).elsewhere(ALL),
         "The redirect URI to which the browser returns after consent, as registered with the authorization server. Port 0 stands for any free port, if the server accepts every port of a loopback address (RFC 8252 section 7.3): authgrant_authorize replaces it, and there is no consent URL to show or share.";
-    ApplicationName [] OptionType::Text, "",
+    ApplicationName [] OptionType::Text, "", Effect::LOCAL,
         "The name of the application, shown on the page that ends the consent in the browser.";
     ConsentType [] OptionType::Choice(&["Individual", "Admin", "ExternalAdmin"]), "by provider, else Individual",
+        Effect::token(&[LOGIN]).elsewhere(ALL),
         "Who gives consent: each user, an administrator for all users of the organisation, or the administrator of another organisation.";
-    AdminConsentScope [] OptionType::Text, "by provider",
+    AdminConsentScope [] OptionType::Text, "by provider", Effect::token(&[LOGIN]).elsewhere(ALL),
         "The scope for the consent of the administrator of another organisation (admin_consent_scope).";
-    ConsentTimeout [] OptionType::Number(1, 86_400), "300",
+    ConsentTimeout [] OptionType::Number(1, 86_400), "300", Effect::LOCAL,
         "The time limit for the user's consent, in seconds.";
-    LogoffURI ["o2lu"] OptionType::Url, "",
+    LogoffURI ["o2lu"] OptionType::Url, "", Effect::token(ALL),
         "The token revocation endpoint (RFC 7009). authgrant_logoff revokes the refresh token and the access token there. Closing the last connection that uses a token does the same, except for tokens that are configured or were exported (authgrant_completed_string, refresh token callback). With LogoffMode=EndSession it is the end-session endpoint.";
-    LogoffMode [] OptionType::Choice(&["Revoke", "EndSession"]), "Revoke",
+    LogoffMode [] OptionType::Choice(&["Revoke", "EndSession"]), "Revoke", Effect::LOCAL,
         "EndSession: authgrant_logoff ends the session of the user at the end-session endpoint of LogoffURI (OpenID Connect RP-Initiated Logout) instead of revoking tokens: it sends the ID token of the login, which must have the scope openid. Closing a connection does not end the session, because other applications share it.";
-    RestConfigFile ["rcf", "RESTConfigFile", "Config"] OptionType::Path, "",
+    RestConfigFile ["rcf", "RESTConfigFile", "Config"] OptionType::Path, "", Effect::OPTIONS,
         "The model file of the driver (.rest). It supplies defaults for the authentication method, URIs and scope, and HTTP headers (#headers) for the token request and API requests; Authorization is for the token request only, Accept for API requests only. AuthHeader overrides the header of the same name.";
-    RestSamplePath ["rsp", "RESTSamplePath", "Sample"] OptionType::Text, "",
+    RestSamplePath ["rsp", "RESTSamplePath", "Sample"] OptionType::Text, "", Effect::LOCAL,
         "The endpoint that the driver samples, absolute or relative to HostName; authgrant_test_connection requests it with the token.";
-    HealthURI [] OptionType::Text, "",
+    HealthURI [] OptionType::Text, "", Effect::LOCAL,
         "The endpoint that authgrant_test_connection requests with the token, instead of RestSamplePath.";
-    TrustStore ["ts", "Truststore"] OptionType::Path, "the operating system's",
+    TrustStore ["ts", "Truststore"] OptionType::Path, "the operating system's", Effect::TRANSPORT,
         "The file with the trusted CA certificates, instead of the trust store of the operating system: PEM, JKS or PKCS#12, detected by content.";
-    TrustStorePassword ["tsp"] OptionType::Secret, "",
+    TrustStorePassword ["tsp"] OptionType::Secret, "", Effect::TRANSPORT,
         "The password of TrustStore, if it is JKS or PKCS#12.";
-    ValidateServerCertificate ["vsc"] OptionType::Bool, "1",
+    ValidateServerCertificate ["vsc"] OptionType::Bool, "1", Effect::TRANSPORT,
         "0 disables the validation of server certificates, so that any server is accepted. Use for testing only.";
-    HostNameInCertificate ["hnic"] OptionType::Text, "the URL's host",
+    HostNameInCertificate ["hnic"] OptionType::Text, "the URL's host", Effect::TRANSPORT,
         "The name that the server certificate must contain, if it differs from the host of the URL; #SERVERNAME# means the host of the URL. It applies to every server.";
-    CryptoProtocolVersion ["cpv"] OptionType::Text, "TLSv1.3,TLSv1.2",
+    CryptoProtocolVersion ["cpv"] OptionType::Text, "TLSv1.3,TLSv1.2", Effect::TRANSPORT,
         "The offered TLS versions: TLSv1.3, TLSv1.2, or both, separated by a comma. Older versions are not supported.";
-    KeyStore ["ks"] OptionType::Path, "",
+    KeyStore ["ks"] OptionType::Path, "", Effect::TRANSPORT,
         "The file with the client certificate and its private key for mutual TLS, in any format of JWTCertStore. If the server needs intermediate CA certificates, they must be in the file, too: the handshake sends the certificate of the key and those that issued it, in any order in the file. With ClientID and without ClientSecret, method 53 authenticates with it (RFC 8705), and so does method 55 with ClientCredentialsMode or if the provider requires client authentication. Not used for http:// URLs.";
-    KeyStorePassword ["ksp"] OptionType::Secret, "",
+    KeyStorePassword ["ksp"] OptionType::Secret, "", Effect::TRANSPORT,
         "The password of KeyStore; for a PKCS#11 token, its PIN.";
-    KeyPassword ["kp"] OptionType::Secret, "KeyStorePassword",
+    KeyPassword ["kp"] OptionType::Secret, "KeyStorePassword", Effect::TRANSPORT,
         "The password of the key in KeyStore, if it differs from KeyStorePassword.";
-    KeyStoreAlias [] OptionType::Text, "the only key",
+    KeyStoreAlias [] OptionType::Text, "the only key", Effect::TRANSPORT,
         "The alias of the client's key in KeyStore; required if there are several keys.";
-    KeyFileCheck [] OptionType::Bool, "0",
+    KeyFileCheck [] OptionType::Bool, "0", Effect::token(&[TOKEN_REQUEST, SIGNED_JWT]).elsewhere(ALL),
         "1 makes it an error if file permissions allow others to read or write JWTCertStore, KeyStore or ClientAssertionFile; with 0 it is a warning. No effect on systems without such permissions, such as Windows.";
-    ProxyHost ["pxhn", "ProxyServer"] OptionType::Text, "the environment's",
+    ProxyHost ["pxhn", "ProxyServer"] OptionType::Text, "the environment's", Effect::TRANSPORT,
         "The proxy for all https servers: a host, or http://host:port (CONNECT), or socks5://host:port, where the proxy resolves host names. Default: https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY and no_proxy of the environment, read when the connection is opened and not applied to loopback addresses. http:// URLs are for loopback addresses only and never use a proxy.";
-    ProxyPort ["pxpt"] OptionType::Number(0, 65_535), "0",
+    ProxyPort ["pxpt"] OptionType::Number(0, 65_535), "0", Effect::TRANSPORT,
         "The port of the proxy; 0 means the port in ProxyHost, else 80 for HTTP and 1080 for SOCKS5.";
-    ProxyUser ["pxu", "ProxyUID"] OptionType::Text, "",
+    ProxyUser ["pxu", "ProxyUID"] OptionType::Text, "", Effect::TRANSPORT,
         "The user name for the proxy (Basic or SOCKS5 authentication).";
-    ProxyPassword ["ProxyPwd"] OptionType::Secret, "",
+    ProxyPassword ["ProxyPwd"] OptionType::Secret, "", Effect::TRANSPORT,
         "The password of ProxyUser.";
-    ProxyMode ["pxm"] OptionType::Bool, "1 with ProxyHost",
+    ProxyMode ["pxm"] OptionType::Bool, "1 with ProxyHost", Effect::TRANSPORT,
         "0 disables proxies, ignoring ProxyHost and the environment; 1 requires ProxyHost.";
-    LoginTimeout ["lt"] OptionType::Number(-1, 86_400), "60",
+    LoginTimeout ["lt"] OptionType::Number(-1, 86_400), "60", Effect::LOCAL,
         "The time limit for a whole call in seconds, including the time spent waiting for other threads; 0 or -1 for no limit.";
-    WSTimeout ["wst"] OptionType::Number(-1, 86_400), "120",
+    WSTimeout ["wst"] OptionType::Number(-1, 86_400), "120", Effect::LOCAL,
         "The time limit for one HTTP request in seconds; 0 or -1 for no limit other than LoginTimeout.";
     AccessTokenLifetime [] OptionType::Number(1, 31_536_000), "by provider, else 300",
+        Effect::token(&[TOKEN_REQUEST]),
         "The assumed lifetime of a token in seconds, if neither the server nor the token states one. A lifetime of 0 in the response counts as none.";
-    RefreshMargin [] OptionType::Number(0, 86_400), "a tenth of the token's lifetime, at most 60",
+    RefreshMargin [] OptionType::Number(0, 86_400), "a tenth of the token's lifetime, at most 60", Effect::LOCAL,
         "How many seconds before expiry a token is refreshed; the start is randomized slightly earlier. One caller refreshes it while the others keep using it. 0: not before it expires.";
-    CacheScope [] OptionType::Choice(&["Process", "Connection"]), "Process",
+    CacheScope [] OptionType::Choice(&["Process", "Connection"]), "Process", Effect::token(ALL),
         "Connection: tokens of this connection are not shared with equal connections of the process.";
-    TokenCache [] OptionType::Text, "this process alone",
+    TokenCache [] OptionType::Text, "this process alone", Effect::LOCAL,
         "The store through which processes and machines share tokens, encrypted: file:PATH is a folder for the processes of one user on one machine (file: alone is the folder authgrant of the user's cache directory), redis://host:port/database, rediss:// (TLS) or unix:///path a Redis server for a fleet, application: the callbacks of authgrant_set_token_store. A URL may contain the user, as in redis://user@host, and ?prefix= for the keys. See docs/token-sharing.md. In a connection string only with the permission AUTHGRANT_ALLOW_TOKEN_CACHE, like all options that begin with TokenCache.";
-    TokenCachePassword [] OptionType::Secret, "",
+    TokenCachePassword [] OptionType::Secret, "", Effect::LOCAL,
         "The password of the Redis server.";
-    TokenCacheSecret [] OptionType::Secret, "",
+    TokenCacheSecret [] OptionType::Secret, "", Effect::shared_entry(&[TOKEN_REQUEST]),
         "The secret from which the keys of shared entries are derived, at least 32 random bytes, the same in all processes: text, or base64: and the encoded bytes; best by env: or file:. Required unless a credential of the connection is a private key or recognized as a random secret of at least 32 bytes (64 hexadecimal digits, 43 characters of base64), and always for methods 51, 52 and 56 (docs/token-sharing.md).";
-    TokenCacheTimeout [] OptionType::Number(10, 60_000), "500",
+    TokenCacheTimeout [] OptionType::Number(10, 60_000), "500", Effect::LOCAL,
         "The time limit for one operation of the store in milliseconds, with connecting and authentication. After a failure the connection goes on without the store, which is asked again after 1, 2, 4 … 60 s.";
-    TokenCacheWait [] OptionType::Number(0, 3600), "5",
+    TokenCacheWait [] OptionType::Number(0, 3600), "5", Effect::LOCAL,
         "How many seconds a call waits for the request of another process before it requests a token itself, but at most half of its remaining time.";
-    TokenCachePrompted [] OptionType::Bool, "0",
+    TokenCachePrompted [] OptionType::Bool, "0", Effect::token(&[REFRESH_TOKEN, LOGIN]).elsewhere(ALL),
         "1: tokens of users who logged in (methods 51, 54 and 56) are shared, too. Requires TokenCacheUser.";
-    TokenCacheUser [] OptionType::Text, "",
-        "The user to whom the shared tokens of a login belong, as the application identifies the user. Never accepted in a connection string of an untrusted origin: authgrant_set_option or a data source sets it.";
-    TokenCacheTrustStore [] OptionType::Path, "the operating system's",
+    TokenCacheUser [] OptionType::Text, "", Effect::token(&[REFRESH_TOKEN, LOGIN]).elsewhere(ALL),
+        "The user to whom the shared tokens of a login belong, as the application identifies the user. After it has changed, the connection does not use the tokens of the previous user. Never accepted in a connection string of an untrusted origin: authgrant_set_option or a data source sets it.";
+    TokenCacheTrustStore [] OptionType::Path, "the operating system's", Effect::LOCAL,
         "The file with the trusted CA certificates for rediss://, in any format of TrustStore. The options for the OAuth server (TrustStore, ValidateServerCertificate, HostNameInCertificate, KeyStore, ProxyHost) do not apply to the Redis server.";
-    DSN ["DataSourceName"] OptionType::Text, "",
+    DSN ["DataSourceName"] OptionType::Text, "", Effect::OPTIONS,
         "The data source: a section of odbc.ini with further options. Only in a connection string; ignored if Driver precedes it.";
-    FILEDSN [] OptionType::Path, "",
+    FILEDSN [] OptionType::Path, "", Effect::OPTIONS,
         "The file data source: a .dsn file whose section [ODBC] has further options. Only in a connection string; of DSN and FILEDSN, the first one is used.";
-    AllowOverride [] OptionType::Bool, "0",
+    AllowOverride [] OptionType::Bool, "0", Effect::LOCAL,
         "In a DSN or FILEDSN: 1 allows a connection string to change where the secrets of the data source are sent.";
-    Driver [] OptionType::Passthrough, "", "For the driver manager.";
-    Description ["desc"] OptionType::Passthrough, "", "For the driver.";
-    HostName ["host"] OptionType::Passthrough, "",
+    Driver [] OptionType::Passthrough, "", Effect::LOCAL, "For the driver manager.";
+    Description ["desc"] OptionType::Passthrough, "", Effect::LOCAL, "For the driver.";
+    HostName ["host"] OptionType::Passthrough, "", Effect::LOCAL,
         "For the driver: the host of the API. authgrant_test_connection resolves a relative RestSamplePath or HealthURI against it.";
-    PortNumber ["port"] OptionType::Passthrough, "443", "For the driver: the port of the API on HostName.";
-    SQLEngineMode [] OptionType::Passthrough, "", "For the driver.";
-    SchemaMap [] OptionType::Passthrough, "", "For the driver.";
-    CreateMap [] OptionType::Passthrough, "", "For the driver.";
-    LogConfigFile ["lgcf", "lcf"] OptionType::Passthrough, "", "For the driver.";
-    WSRetryCount ["wsrc"] OptionType::Passthrough, "", "For the driver.";
+    PortNumber ["port"] OptionType::Passthrough, "443", Effect::LOCAL, "For the driver: the port of the API on HostName.";
+    SQLEngineMode [] OptionType::Passthrough, "", Effect::LOCAL, "For the driver.";
+    SchemaMap [] OptionType::Passthrough, "", Effect::LOCAL, "For the driver.";
+    CreateMap [] OptionType::Passthrough, "", Effect::LOCAL, "For the driver.";
+    LogConfigFile ["lgcf", "lcf"] OptionType::Passthrough, "", Effect::LOCAL, "For the driver.";
+    WSRetryCount ["wsrc"] OptionType::Passthrough, "", Effect::LOCAL, "For the driver.";
 }
 
 /// The options that name the signing key of an assertion. A signer callback replaces them.
@@ -437,7 +454,12 @@ pub fn to_markdown() -> String {
          lower case. `env:` and `file:` are allowed in authgrant_set_option, in odbc.ini and in a FILEDSN \
          that is named without a directory. In a connection string, and in a FILEDSN that it names by path, \
          they are allowed only with AUTHGRANT_ALLOW_SECRET_REFERENCES.\n\n\
-         | option | aliases | value | default | meaning |\n| --- | --- | --- | --- | --- |\n",
+         The column \"separates tokens\" has the authentication methods with which two connections that differ in \
+         this option never share a token, neither in one process nor through TokenCache, which identifies a key file by \
+         its content and not by its password. With the other methods the option does not affect the token. Connections \
+         with a configured token or a login (methods 34, 50, 51, 54 and 56) share none in a process in any case. 51 \
+         stands for 56, too.\n\n\
+         | option | aliases | value | default | separates tokens | meaning |\n| --- | --- | --- | --- | --- | --- |\n",
     );
     for option in TABLE {
         let value = match option.option_type {
@@ -447,11 +469,12 @@ pub fn to_markdown() -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             page,
-            "| `{}` | {} | {} | {} | {} |",
+            "| `{}` | {} | {} | {} | {} | {} |",
             option.name,
             option.aliases.iter().map(|alias| format!("`{alias}`")).collect::<Vec<_>>().join(", "),
             value,
             option.default,
+            option.effect.to_markdown(),
             option.help,
         );
     }

@@ -10,10 +10,10 @@ use crate::base::url;
 use crate::connection::Connection;
 use crate::grants::{self, ClientAuthMethod, Parameter};
 use crate::key::KeySource;
-use crate::options::{OptionId, OptionValue, Options};
+use crate::options::{AuthMethod, OptionId, OptionValue, Options};
 use crate::process::Process;
 use crate::report::value_origin::{OriginFinder, ValueOrigin, WithOrigin};
-use crate::resolve::{AuthMethod, Config, EndpointMethods, Flow, ResolvedMethod, TokenEndpointConfig};
+use crate::resolve::{Config, EndpointMethods, Flow, ResolvedMethod, TokenEndpointConfig};
 use crate::shared_cache::{self, Sharing};
 use crate::token::AccessToken;
 

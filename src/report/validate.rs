@@ -14,9 +14,9 @@ use crate::connection::{Connection, ConnectionView};
 use crate::grants;
 use crate::key::{self, ListedKey, SigningKey};
 use crate::net::tls::TransportConfig;
-use crate::options::{OptionId, OptionType, Options, table};
+use crate::options::{AuthMethod, OptionId, OptionType, Options, table};
 use crate::report::test_endpoint::resolve_test_endpoint;
-use crate::resolve::{AuthMethod, KeyRequirements, PresignedAssertion};
+use crate::resolve::{KeyRequirements, PresignedAssertion};
 use crate::token::unverified_jwt_exp;
 
 #[derive(Serialize)]

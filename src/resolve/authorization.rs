@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use super::method::AuthMethod;
 use super::option_resolver::OptionResolver;
 use super::problems::Problems;
 use super::{EndpointMethods, Grant, Login, TokenEndpointConfig};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::url::EndpointUrl;
 use crate::net::tls::TransportConfig;
-use crate::options::{OptionId, table};
+use crate::options::{AuthMethod, OptionId, table};
 use crate::provider::{ConsentProfile, ConsentType, Profile};
 
 /// The components of a consent URL.

@@ -1,6 +1,5 @@
 //! Grants: the token request settings of each method, and the methods without a token endpoint.
 
-use super::method::AuthMethod;
 use super::option_resolver::OptionResolver;
 use super::problems::Part;
 use super::signing::SigningKey;
@@ -13,7 +12,7 @@ use crate::base::url::EndpointUrl;
 use crate::jwt;
 use crate::net::header_value::basic_authorization;
 use crate::net::tls::TransportConfig;
-use crate::options::OptionId;
+use crate::options::{AuthMethod, OptionId};
 use crate::provider::{Profile, ScopeLocation};
 
 /// What is resolved before the grant.

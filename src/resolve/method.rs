@@ -3,40 +3,7 @@
 use super::option_resolver::OptionResolver;
 use crate::base::error::{ErrorKind, OptionError};
 use crate::base::sanitize;
-use crate::options::{OptionId, table};
-
-/// An authentication method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthMethod {
-    /// Inferred from the other options.
-    Infer,
-    /// JWT bearer grant (RFC 7523 section 2.1).
-    JwtBearer,
-    /// The signed JWT itself is the token.
-    SignedJwt,
-    /// Client credentials grant with a client assertion (RFC 7523 section 2.2).
-    ClientAssertion,
-    /// Authorization code grant (RFC 6749 section 4.1).
-    AuthorizationCode,
-    /// Client credentials grant (RFC 6749 section 4.4).
-    ClientCredentials,
-    /// Password grant (RFC 6749 section 4.3).
-    Password,
-    /// Refresh token grant (RFC 6749 section 6).
-    RefreshToken,
-    /// AccessToken is the token.
-    AccessToken,
-    /// SecurityToken is the token.
-    BearerToken,
-    /// SecurityToken is the value of a header.
-    HeaderToken,
-    /// User and Password in a Basic header.
-    Basic,
-    /// No credential.
-    None,
-    /// Known but not supported; with the reason and the alternative.
-    Unsupported(&'static str),
-}
+use crate::options::{AUTH_METHODS, AuthMethod, OptionId, table};
 
 /// The authentication method of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -84,30 +51,6 @@ impl AuthMethod {
         !matches!(self, Self::BearerToken | Self::HeaderToken | Self::Basic | Self::None)
     }
 }
-
-const PER_REQUEST_REASON: &str = "it signs each API request and must be implemented by the driver";
-
-/// The numbers and names of AuthenticationMethod.
-pub(super) const AUTH_METHODS: &[(&str, &str, AuthMethod)] = &[
-    ("24", "OAuth2", AuthMethod::Infer),
-    ("55", "OAuth2-JWTBearer", AuthMethod::JwtBearer),
-    ("JWT", "JWT", AuthMethod::SignedJwt),
-    ("OAuth2-JWTClientAssertion", "OAuth2-JWTClientAssertion", AuthMethod::ClientAssertion),
-    ("53", "OAuth2-ClientCredentials", AuthMethod::ClientCredentials),
-    ("52", "OAuth2-Password", AuthMethod::Password),
-    ("54", "OAuth2-RefreshToken", AuthMethod::RefreshToken),
-    ("50", "OAuth2-AccessToken", AuthMethod::AccessToken),
-    ("34", "BearerToken", AuthMethod::BearerToken),
-    ("25", "HTTPHeader", AuthMethod::HeaderToken),
-    ("0", "Basic", AuthMethod::Basic),
-    ("15", "None", AuthMethod::None),
-    ("51", "OAuth2-AuthorizationCode", AuthMethod::AuthorizationCode),
-    ("56", "OAuth2-PKCE", AuthMethod::AuthorizationCode),
-    ("14", "URLParameter", AuthMethod::Unsupported("tokens in URLs leak into logs; use 25 (HTTPHeader)")),
-    ("29", "Custom", AuthMethod::Unsupported(PER_REQUEST_REASON)),
-    ("30", "Digest", AuthMethod::Unsupported(PER_REQUEST_REASON)),
-    ("43", "AWS", AuthMethod::Unsupported(PER_REQUEST_REASON)),
-];
 
 impl OptionResolver<'_> {
     /// The configured or inferred method; records an error if there is none.

@@ -39,7 +39,7 @@ pub use config::{
     AssertionSource, Config, EndpointMethods, Flow, Grant, HttpHeader, Login, LogoffConfig, OAuthClient,
     PresetToken, PresignedAssertion, TokenEndpointConfig,
 };
-pub use method::{AuthMethod, ResolvedMethod};
+pub use method::ResolvedMethod;
 pub use shared_cache::SharedCacheConfig;
 pub use signing::{AssertionConfig, KeyRequirements};
 pub use stages::Stages;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::grant::GrantInputs;
-use super::method::{AuthMethod, ResolvedMethod};
+use super::method::ResolvedMethod;
 use super::option_resolver::OptionResolver;
 use super::problems::{Part, Problems};
 use super::signing::{SigningKey, SigningParts};
@@ -18,7 +18,7 @@ use crate::base::policy::Restriction;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::net::tls::TransportConfig;
-use crate::options::{OptionId, OptionOrigin};
+use crate::options::{AuthMethod, OptionId, OptionOrigin};
 use crate::provider::{JwtUse, Profile};
 
 /// The results of the stages of a resolution.

@@ -1,7 +1,7 @@
-use super::method::{AUTH_METHODS, AuthMethod};
 use super::*;
 use crate::base::error::Status;
 use crate::options::ProcessEnvironment;
+use crate::options::{AUTH_METHODS, AuthMethod};
 
 const BASE: &str = "AuthenticationMethod=55;ClaimsIssuer=me;ClaimsSubject=u;JWTCertStore=k.jks;";
 

@@ -1,6 +1,5 @@
 //! Token endpoint options: URL, HTTP methods, client credentials, additional parameters and headers.
 
-use super::method::AuthMethod;
 use super::option_resolver::OptionResolver;
 use super::{EndpointMethods, HttpHeader, OAuthClient};
 use crate::base::error::OptionError;
@@ -8,7 +7,7 @@ use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::net::{header_value, urlencoded};
-use crate::options::{OptionId, table};
+use crate::options::{AuthMethod, OptionId, table};
 use crate::provider::{self, Profile};
 
 impl OptionResolver<'_> {

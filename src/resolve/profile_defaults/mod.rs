@@ -1,12 +1,12 @@
 //! Defaults and checks from the provider profile, for options of the assertion and the token request.
 
-use super::method::{AuthMethod, ResolvedMethod};
+use super::method::ResolvedMethod;
 use super::option_resolver::OptionResolver;
 use super::{AssertionConfig, HttpHeader, OAuthClient};
 use crate::base::url::EndpointUrl;
 use crate::jwt::{JoseHeader, RawObject};
 use crate::key::{CertHeader, KeySource};
-use crate::options::OptionId;
+use crate::options::{AuthMethod, OptionId};
 use crate::provider::{self, Audience, DefaultSubject, JwtUse, Profile, ScopeLocation};
 
 /// The default lifetime of an assertion (iat to exp) in seconds.

@@ -4,7 +4,7 @@ use jsonwebtoken::Algorithm;
 
 use super::PresignedAssertion;
 use super::grant::GrantInputs;
-use super::method::{AuthMethod, ResolvedMethod};
+use super::method::ResolvedMethod;
 use super::option_resolver::OptionResolver;
 use super::problems::Part;
 use crate::base::error::OptionError;
@@ -12,7 +12,7 @@ use crate::base::policy::{Permission, Restriction};
 use crate::base::sanitize;
 use crate::jwt::{JoseHeader, RawObject};
 use crate::key::{CertHeader, KeyOrigin, KeySource, Pkcs11Uri, StorePurpose};
-use crate::options::{OptionId, OptionOrigin, OptionType, table};
+use crate::options::{AuthMethod, OptionId, OptionOrigin, OptionType, table};
 use crate::provider::ScopeLocation;
 use crate::resolve::profile_defaults::{IssuerSubject, needs_key_fingerprint};
 
