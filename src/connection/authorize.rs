@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{CallOptions, Connection};
 use crate::authorize::{self, AuthorizationResult, ShowUrlFn};
+use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
 use crate::base::error::{Error, ErrorKind, OptionError, Result};
 use crate::base::policy::{Policy, Restriction};
@@ -75,17 +76,26 @@ impl Connection {
             });
             self.process().cache.insert(Arc::new(token));
         } else {
-            self.state().login_state.set_id_token(token.fields.get("id_token").cloned());
+            let id_token = token.fields.get("id_token").cloned();
+            self.state().login_state.set_id_token(self.consent_key(config), id_token);
         }
         Ok(())
     }
 
     /// Adds the ID token of an administrator's consent to a token of this connection.
-    pub(super) fn attach_id_token(&self, mut token: AccessToken) -> AccessToken {
-        if let Some(id_token) = self.state().login_state.id_token() {
+    pub(super) fn attach_id_token(&self, mut token: AccessToken, config: &Config) -> AccessToken {
+        if let Some(id_token) = self.state().login_state.id_token(self.consent_key(config)) {
             token.fields.entry("id_token".to_owned()).or_insert(id_token);
         }
         token
+    }
+
+    /// Key of the server and the client of an administrator's consent: after another one is set, the ID token does
+    /// not belong to the tokens.
+    pub(super) fn consent_key(&self, config: &Config) -> CacheKey {
+        let endpoint = config.flow.token_endpoint().map(|endpoint_config| endpoint_config.endpoint.as_str());
+        let client = config.authorization_request.as_ref().map(|request| &request.client_id);
+        CacheKey::digest(&self.process().cache_key_secret, &(endpoint, client))
     }
 }
 
@@ -105,6 +115,10 @@ fn browser_forbidden_error() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CString;
+
+    use zeroize::Zeroizing;
+
     use super::super::tests::{ConnectionFixture, ONE_HOUR_TOKEN_JSON, fixture, start_token_server};
     use super::*;
     use crate::base::secret::Secret;
@@ -133,5 +147,29 @@ mod tests {
         assert_eq!(process.cache.entry_count(), 1);
         drop(connection);
         assert_eq!(process.cache.entry_count(), 0);
+    }
+
+    #[test]
+    fn consent_id_token_is_added_for_same_client() {
+        let (server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+        let consent = "ConsentType=ExternalAdmin;ClientID=c;RedirectURI=http://localhost:3000;Scope=a;\
+                       AuthURI=https://example.com/auth";
+        let fixture = fixture(&format!("{consent};{endpoint}"));
+        let connection = &fixture.connection;
+        let snapshot = connection.snapshot.load();
+        let consent_key = connection.consent_key(snapshot.config().unwrap());
+        let id_token = Some(Zeroizing::new(CString::from(c"id")));
+        connection.state().login_state.set_id_token(consent_key, id_token);
+        let other_endpoint = server.url("/oauth/token?other");
+        for (option, value, is_added) in [
+            ("JWTLifetime", "60", true),
+            ("ClientID", "d", false),
+            ("ClientID", "c", true),
+            ("TokenEndpoint", &other_endpoint, false),
+        ] {
+            connection.set_options(&[(option, value)]).unwrap();
+            let token = connection.get_token(CallOptions::default()).unwrap();
+            assert_eq!(token.field("id_token").is_some(), is_added, "{option}={value}");
+        }
     }
 }

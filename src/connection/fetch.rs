@@ -81,7 +81,7 @@ impl Connection {
                 log.log(LogLevel::Info, || {
                     fetched_message(&token, kind, context.process.clock.unix_seconds())
                 });
-                Ok(self.attach_id_token(token))
+                Ok(self.attach_id_token(token, config))
             }
             Err(error) => {
                 stats.count_failure(&error);

@@ -299,9 +299,11 @@ impl Connection {
         let digest = |connection_id: Option<u64>| {
             // Connections that share a token must log it off at the same endpoint.
             let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_str());
+            let prompted_user = config.prompted_user();
+            let consent = self.state().login_state.has_id_token().then(|| self.consent_key(config));
             CacheKey::digest(
                 &self.process().cache_key_secret,
-                &(user, &config.flow, &config.preset_token, logoff, connection_id),
+                &(user, &config.flow, &config.preset_token, logoff, prompted_user, consent, connection_id),
             )
         };
         if self.has_private_tokens(config) {

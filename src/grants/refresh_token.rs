@@ -56,11 +56,18 @@ pub(super) fn store_refresh_token(
     issued.access_token
 }
 
-/// Key of a refresh token family: the configured token and the tokens that replace it, for one
-/// endpoint and client.
+/// Key of a refresh token family: a configured token or a login, and the tokens that replace it, for one endpoint
+/// and client.
 pub(super) fn family_key(endpoint_config: &TokenEndpointConfig, process: &Process) -> CacheKey {
     let client = endpoint_config.client.as_ref().map(|client| &client.id);
-    let subject = (configured_token(&endpoint_config.grant), endpoint_config.endpoint.as_str(), client);
+    let configured = configured_token(&endpoint_config.grant);
+    let login = match &endpoint_config.grant {
+        // A configured token is that of one user and consent, whatever other options say. The server has replaced
+        // it, and would end the login if it were sent again (RFC 9700 section 4.14.2).
+        Grant::AuthorizationCode(login) if configured.is_none() => Some(&login.subject),
+        _ => None,
+    };
+    let subject = (configured, login, endpoint_config.endpoint.as_str(), client);
     CacheKey::digest(&process.cache_key_secret, &subject)
 }
 

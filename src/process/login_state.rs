@@ -27,7 +27,7 @@ pub struct LoginState {
     revoked_token: Mutex<Option<Secret>>,
     is_exported: AtomicBool,
     used_code: Mutex<Option<Secret>>,
-    id_token: Mutex<Option<Zeroizing<CString>>>,
+    id_token: Mutex<Option<ConsentIdToken>>,
     rejected_token: Mutex<Option<Secret>>,
     seeded: Mutex<Option<Secret>>,
     refresh_token_callback: ArcSwapOption<RefreshTokenCallback>,
@@ -37,6 +37,13 @@ pub struct LoginState {
 struct LatestRefreshToken {
     family: CacheKey,
     token: Secret,
+}
+
+/// The ID token of an admin consent.
+struct ConsentIdToken {
+    /// Key of the server and the client to which consent was given.
+    consent: CacheKey,
+    token: Zeroizing<CString>,
 }
 
 impl LoginState {
@@ -105,9 +112,13 @@ impl LoginState {
         is_new
     }
 
-    /// The ID token of an admin consent, if any.
-    pub fn id_token(&self) -> Option<Zeroizing<CString>> {
-        self.id_token.lock().clone()
+    /// The ID token of the admin consent `consent`, if any.
+    pub fn id_token(&self, consent: CacheKey) -> Option<Zeroizing<CString>> {
+        let id_token = self.id_token.lock();
+        id_token
+            .as_ref()
+            .filter(|id_token| id_token.consent == consent)
+            .map(|id_token| id_token.token.clone())
     }
 
     /// Whether an ID token of an admin consent is stored.
@@ -115,9 +126,9 @@ impl LoginState {
         self.id_token.lock().is_some()
     }
 
-    /// Sets or clears the ID token of an admin consent.
-    pub fn set_id_token(&self, id_token: Option<Zeroizing<CString>>) {
-        *self.id_token.lock() = id_token;
+    /// Sets or clears the ID token of the admin consent `consent`.
+    pub fn set_id_token(&self, consent: CacheKey, id_token: Option<Zeroizing<CString>>) {
+        *self.id_token.lock() = id_token.map(|token| ConsentIdToken { consent, token });
     }
 
     /// Sets the callback for new refresh tokens. None removes it.
@@ -202,10 +213,10 @@ mod tests {
         let state = LoginState::default();
         state.store_refresh_token(family_key("one"), None, Secret::from("r1"));
         state.mark_logged_in(family_key("one"));
-        state.set_id_token(Some(Zeroizing::new(CString::from(c"id"))));
+        state.set_id_token(family_key("one"), Some(Zeroizing::new(CString::from(c"id"))));
         state.clear_login();
         assert_eq!(state.refresh_token(family_key("one")), None);
-        assert!(!state.is_logged_in(family_key("one")) && state.id_token().is_none());
+        assert!(!state.is_logged_in(family_key("one")) && state.id_token(family_key("one")).is_none());
     }
 
     #[test]
@@ -231,14 +242,16 @@ mod tests {
     }
 
     #[test]
-    fn id_token_is_stored_until_replaced() {
+    fn id_token_is_stored_for_its_consent() {
         let state = LoginState::default();
-        assert!(!state.has_id_token() && state.id_token().is_none());
-        state.set_id_token(Some(Zeroizing::new(CString::from(c"id"))));
+        assert!(!state.has_id_token());
+        let (consent, other) = (family_key("one"), family_key("other"));
+        state.set_id_token(consent, Some(Zeroizing::new(CString::from(c"id"))));
         assert!(state.has_id_token());
-        assert_eq!(state.id_token().unwrap().as_c_str(), c"id");
-        state.set_id_token(None);
-        assert!(!state.has_id_token() && state.id_token().is_none());
+        assert_eq!(state.id_token(consent).unwrap().as_c_str(), c"id");
+        assert!(state.id_token(other).is_none());
+        state.set_id_token(consent, None);
+        assert!(!state.has_id_token() && state.id_token(consent).is_none());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::option_resolver::OptionResolver;
 use super::problems::Problems;
-use super::{EndpointMethods, Grant, Login, TokenEndpointConfig};
+use super::{EndpointMethods, Grant, Login, LoginSubject, TokenEndpointConfig};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::url::EndpointUrl;
 use crate::net::tls::TransportConfig;
@@ -210,6 +210,7 @@ impl OptionResolver<'_> {
         transport: &TransportConfig,
     ) -> Option<TokenEndpointConfig> {
         let login = Login {
+            subject: LoginSubject::new(None, Some(request)),
             redirect_uri: Some(request.redirect_uri.clone()),
             code: None,
             refresh_token: None,

@@ -1,5 +1,6 @@
 //! The resolved configuration of a connection.
 
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use super::{AssertionConfig, AuthorizationRequest, ConsentGuidance, SharedCacheConfig};
@@ -37,6 +38,15 @@ pub struct Config {
     pub shared_cache: Option<SharedCacheConfig>,
     /// TLS and proxy settings, also for the server of the API.
     pub transport: TransportConfig,
+}
+
+impl Config {
+    /// TokenCacheUser, if the tokens belong to a user who logged in and are shared with other processes.
+    #[must_use]
+    pub fn prompted_user(&self) -> Option<&str> {
+        self.flow.token_endpoint().filter(|config| config.grant.is_user_bound())?;
+        self.shared_cache.as_ref()?.prompted_user.as_deref()
+    }
 }
 
 /// The log-off endpoint.
@@ -159,8 +169,10 @@ impl Grant {
 }
 
 /// The settings of an interactive login.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 pub struct Login {
+    /// Whose login it is, and to what.
+    pub subject: LoginSubject,
     /// redirect_uri, identical to that of the authorization request.
     pub redirect_uri: Option<String>,
     /// OAuthCode: an authorization code that the user obtained.
@@ -169,6 +181,40 @@ pub struct Login {
     pub refresh_token: Option<Secret>,
     /// EnableLoginPrompt: whether a call that needs a token may open the browser.
     pub may_prompt: bool,
+}
+
+impl Hash for Login {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // A login remains valid if further ones are forbidden.
+        let Self { subject, redirect_uri, code, refresh_token, may_prompt: _ } = self;
+        (subject, redirect_uri, code, refresh_token).hash(state);
+    }
+}
+
+/// Whose login it is, and to what the user consents. The tokens of a login are used only while it is the same.
+#[derive(Clone, Debug, Default, Hash)]
+pub struct LoginSubject {
+    /// TokenCacheUser, with TokenCachePrompted.
+    pub user: Option<String>,
+    /// The authorization endpoint, if it is known.
+    pub authorization_endpoint: Option<String>,
+    /// The scope of the authorization request.
+    pub scope: Option<String>,
+    /// admin_consent_scope.
+    pub admin_scope: Option<String>,
+}
+
+impl LoginSubject {
+    /// The subject of a login of `user` with `request`.
+    pub(super) fn new(user: Option<String>, request: Option<&AuthorizationRequest>) -> Self {
+        let Some(request) = request else { return Self { user, ..Self::default() } };
+        Self {
+            user,
+            authorization_endpoint: Some(request.endpoint.clone()),
+            scope: request.scope.clone(),
+            admin_scope: request.admin_scope.clone(),
+        }
+    }
 }
 
 /// The source of a client assertion.

@@ -4,7 +4,7 @@ use super::option_resolver::OptionResolver;
 use super::problems::Part;
 use super::signing::SigningKey;
 use super::{
-    AssertionSource, AuthorizationRequest, EndpointMethods, Flow, Grant, HttpHeader, Login,
+    AssertionSource, AuthorizationRequest, EndpointMethods, Flow, Grant, HttpHeader, Login, LoginSubject,
     PresignedAssertion, TokenEndpointConfig,
 };
 use crate::base::error::OptionError;
@@ -55,7 +55,10 @@ impl OptionResolver<'_> {
                         its port";
             self.add_error(OptionError::Invalid, OptionId::RedirectURI, text);
         }
+        let is_shared = self.has_value(OptionId::TokenCachePrompted, "1");
+        let user = self.text(OptionId::TokenCacheUser).filter(|_| is_shared);
         Login {
+            subject: LoginSubject::new(user, request),
             // As in the consent URL. A code may also come from a URL that the caller built without a redirect
             // URI.
             redirect_uri: request

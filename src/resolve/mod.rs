@@ -36,8 +36,8 @@ use problems::{Part, Problems};
 pub(crate) use authorization::INDIVIDUAL_CONSENT_ADVICE;
 pub use authorization::{AuthorizationRequest, ConsentGuidance, InteractiveAuthorization};
 pub use config::{
-    AssertionSource, Config, EndpointMethods, Flow, Grant, HttpHeader, Login, LogoffConfig, OAuthClient,
-    PresetToken, PresignedAssertion, TokenEndpointConfig,
+    AssertionSource, Config, EndpointMethods, Flow, Grant, HttpHeader, Login, LoginSubject, LogoffConfig,
+    OAuthClient, PresetToken, PresignedAssertion, TokenEndpointConfig,
 };
 pub use method::ResolvedMethod;
 pub use shared_cache::SharedCacheConfig;

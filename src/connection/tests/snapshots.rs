@@ -133,7 +133,8 @@ fn private_token_handle_is_not_shared() {
     get_token(&fixture.connection);
     let with_id_token = fixture.open_equal_connection();
     let id_token = Some(std::ffi::CString::from(c"id").into());
-    with_id_token.state().login_state.set_id_token(id_token);
+    let consent = CacheKey::digest(&fixture.process.cache_key_secret, &"consent");
+    with_id_token.state().login_state.set_id_token(consent, id_token);
     assert!(with_id_token.get_shared_handle().is_none());
     get_token(&with_id_token);
     assert!(fixture.open_equal_connection().get_shared_handle().unwrap().token().field("id_token").is_none());

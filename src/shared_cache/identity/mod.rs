@@ -131,7 +131,8 @@ impl<'a> TokenDescription<'a> {
             // For the server of the API; the token request has its own.
             transport: _,
         } = config;
-        let SharedCacheConfig { location: _, secret, timeout: _, wait: _, prompted_user } = shared;
+        // The user is that of the configuration.
+        let SharedCacheConfig { location: _, secret, timeout: _, wait: _, prompted_user: _ } = shared;
         if let Some(secret) = secret {
             self.add_cache_secret(secret);
         }
@@ -147,8 +148,7 @@ impl<'a> TokenDescription<'a> {
         // A logoff ends the token for all who use it, so it must be sent to the endpoint of each.
         let logoff = logoff.as_ref().map(|LogoffConfig { endpoint, ends_session: _, transport: _ }| endpoint);
         self.text.add_optional("logoff endpoint", logoff.map(|endpoint| endpoint.as_str()));
-        let user = prompted_user.as_ref().filter(|_| flow.is_user_bound());
-        self.text.add_optional("user", user);
+        self.text.add_optional("user", config.prompted_user());
         Ok(())
     }
 

@@ -118,7 +118,8 @@ impl TokenDescription<'_> {
     }
 
     fn add_login(&mut self, login: &Login) {
-        let Login { redirect_uri, code, refresh_token, may_prompt: _ } = login;
+        // The subject is part of the authorization request and of the configuration.
+        let Login { subject: _, redirect_uri, code, refresh_token, may_prompt: _ } = login;
         self.text.add_optional("redirect uri", redirect_uri.as_ref());
         self.add_optional_secret("authorization code", code.as_ref());
         self.add_optional_secret("refresh token", refresh_token.as_ref());
