@@ -43,6 +43,8 @@ use rest_model::RestModel;
 
 pub use completed_string::OptionOverride;
 pub use dependencies::FileDependencies;
+#[cfg(test)]
+pub(crate) use effect::ALL;
 pub(crate) use effect::{AUTH_METHODS, SIGNING, method_numbers};
 pub use effect::{AuthMethod, EffectKind, Methods, OptionEffect};
 pub use environment::{Environment, ProcessEnvironment};

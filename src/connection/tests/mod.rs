@@ -3,6 +3,8 @@
 #[cfg(test)]
 pub(super) mod caching;
 #[cfg(test)]
+mod option_matrix;
+#[cfg(test)]
 mod snapshots;
 
 use std::collections::HashMap;

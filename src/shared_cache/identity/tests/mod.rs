@@ -10,7 +10,6 @@ use crate::resolve::resolve;
 
 mod entropy;
 mod keys;
-mod options;
 mod text;
 mod vectors;
 
