@@ -14,9 +14,11 @@ test: ## run all tests but `make interop`: Rust, C and C++, Python, Go, real ser
 interop: ## run the tests with the large servers that others wrote: Keycloak and Hydra
 	@scripts/test.sh keycloak hydra
 
-soak: ## corrupt key files at every byte and at random, and fork 50,000 times alongside busy threads (about twenty minutes)
+soak: ## corrupt key files at every byte, fork 50,000 times alongside busy threads, and run with ThreadSanitizer and AddressSanitizer (about half an hour)
 	AUTHGRANT_SOAK=1 cargo test --test it key_
 	AUTHGRANT_FORKS=50000 AUTHGRANT_VALGRIND=0 scripts/test.sh c
+	scripts/sanitize.sh thread
+	scripts/sanitize.sh address
 
 check: ## run the checks that need no server: format, lints, documentation, licences, header, exported symbols
 	@scripts/check.sh

@@ -16,7 +16,9 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU64 as Statistic;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::sys::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
+#[cfg(not(sanitize_thread))]
+use crate::sys::sync::atomic::fence;
+use crate::sys::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// Number of low bits of a slot that count. They do not overlap with the address, because values are aligned
 /// to 64 bytes and no system returns addresses of more than 56 bits by default.
@@ -49,14 +51,27 @@ impl<T> Counted<T> {
     /// `counted` must be alive, and the caller must own the references that it removes.
     unsafe fn add_refs(counted: NonNull<Self>, count: i64) {
         // SAFETY: the caller guarantees that it is alive.
-        let before = unsafe { counted.as_ref() }.refs.fetch_add(count, Ordering::Release);
+        let refs = unsafe { &counted.as_ref().refs };
+        let before = refs.fetch_add(count, Ordering::Release);
         if before.wrapping_add(count) == 0 {
-            // All accesses of other threads to the value happen before the drop.
-            fence(Ordering::Acquire);
+            acquire_releases(refs);
             // SAFETY: the pointer came from a box, and there are no other references.
             drop(unsafe { Box::from_raw(counted.as_ptr()) });
         }
     }
+}
+
+/// Lets all accesses of other threads to the value happen before its drop: they precede the `Release` with which
+/// a thread removed its reference.
+#[cfg(not(sanitize_thread))]
+fn acquire_releases(_: &AtomicI64) {
+    fence(Ordering::Acquire);
+}
+
+/// The same for ThreadSanitizer, which does not support fences and would report each drop.
+#[cfg(sanitize_thread)]
+fn acquire_releases(refs: &AtomicI64) {
+    refs.load(Ordering::Acquire);
 }
 
 /// A reference to a shared value. The value is dropped with its last reference.
