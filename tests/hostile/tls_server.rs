@@ -15,7 +15,9 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion, version};
 use tempfile::TempDir;
 
-use crate::case::{Expected, LONG_TIMEOUT_MS, check_call, expect_healthy_token, run_each, set_option};
+use crate::case::{
+    Expected, LONG_TIMEOUT_MS, check_call, check_sent, expect_healthy_token, run_each, set_option,
+};
 use crate::server::{Server, Step, healthy_response, read_request};
 use crate::support::c_api::open;
 use crate::support::servers::ServerProcess;
@@ -346,14 +348,14 @@ impl TlsCase {
     }
 
     fn run(&self, healthy_port: u16) -> Result<(), String> {
-        let raw;
-        let port = match &self.peer {
-            Peer::Tls(server) => server.start(),
-            Peer::OpenSsl(server) => server.port,
-            Peer::Raw(steps) => {
-                raw = Server::start(steps.clone(), false);
-                raw.port
-            }
+        let raw = match &self.peer {
+            Peer::Raw(steps) => Some(Server::start(steps.clone(), false)),
+            Peer::Tls(_) | Peer::OpenSsl(_) => None,
+        };
+        let port = match (&self.peer, &raw) {
+            (Peer::Tls(server), _) => server.start(),
+            (Peer::OpenSsl(server), _) => server.port,
+            (Peer::Raw(_), server) => server.as_ref().unwrap().port,
         };
         let connection = open(&format!(
             "{};AuthenticationMethod=53;ClientID=client;ClientSecret=hunter2;CacheScope=Connection;\
@@ -364,6 +366,7 @@ impl TlsCase {
         ))
         .map_err(|failure| failure.message)?;
         check_call(&connection, self.timeout_ms, &self.expected)?;
+        raw.as_ref().map_or(Ok(()), check_sent)?;
         for (name, value) in [
             ("TokenURI", format!("https://localhost:{healthy_port}/token")),
             ("TrustStore", test_ca().path().display().to_string()),
