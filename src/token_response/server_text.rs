@@ -109,9 +109,9 @@ mod tests {
     fn long_text_is_kept_up_to_limit() {
         let new = |text: &str| ServerText::new(Secret::from(text), |text| text.len().to_string());
         let longest = "x".repeat(MAX_SENT);
-        assert_eq!(new(&longest).as_sent(), longest);
+        assert_eq!(new(&longest).as_sent().len(), MAX_SENT);
         let longer = new(&("x".repeat(MAX_SENT - 1) + "\u{e9}\u{e9}"));
-        assert_eq!(longer.as_sent(), "x".repeat(MAX_SENT - 1));
+        assert_eq!(longer.as_sent().len(), MAX_SENT - 1, "no half of a character");
         assert_eq!(longer.shown(), (MAX_SENT + 3).to_string(), "the whole text is redacted");
     }
 }
