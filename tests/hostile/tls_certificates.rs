@@ -321,6 +321,26 @@ fn chains_are_checked() {
     ]);
 }
 
+/// A certificate in TrustStore is an issuer whatever it says of itself (RFC 5280 section 6.1.1, trust anchor
+/// information): only its name and key count.
+#[test]
+fn trusted_issuers_are_not_checked() {
+    let case = |name: &str, customize: fn(&mut CertificateParams)| {
+        let mut params = ca_params(name);
+        customize(&mut params);
+        let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let path = test_ca().write(&format!("{name}.pem"), &root.pem());
+        let chain = chain_below(&[intermediate("below", &root, |_| {})]);
+        TlsCase::presents(name, &chain, HEALTHY).options(format!("TrustStore={}", path.display()))
+    };
+    run_tls(&[
+        case("a CA", |_| {}),
+        case("an expired CA", |params| params.not_after = date_time_ymd(2020, 1, 1)),
+        case("no CA", |params| params.is_ca = IsCa::ExplicitNoCa),
+        case("path length exceeded", |params| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0))),
+    ]);
+}
+
 #[test]
 fn extensions_are_checked() {
     let extension = |critical: bool, length: usize| {
