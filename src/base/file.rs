@@ -249,6 +249,12 @@ impl ReadError {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
+    /// Whether the operating system could not open or read the file, which may exist.
+    #[must_use]
+    pub fn is_io_failure(&self) -> bool {
+        matches!(self, Self::Io(_)) && !self.is_missing()
+    }
+
     /// Whether the process policy forbids the path.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {

@@ -49,7 +49,10 @@ impl RestModel {
         let mut loader = ModelLoader { model: Self { path, ..Self::default() }, values: OptionLayer::new() };
         match file.read() {
             Ok((content, _)) => loader.apply_content(&mut text::to_utf8(content)),
-            Err(error) if error.is_forbidden() => loader.set_error(&error.to_string()),
+            // An I/O error may pass, and must not decide which method and scope a token has.
+            Err(error) if error.is_forbidden() || error.is_io_failure() => {
+                loader.set_error(&error.to_string())
+            }
             Err(error) => {
                 loader.model.is_unreadable = true;
                 let reason = if error.is_missing() { "does not exist".to_owned() } else { error.to_string() };

@@ -300,7 +300,7 @@ define_options! {
     LogoffMode [] OptionType::Choice(&["Revoke", "EndSession"]), "Revoke", Effect::LOCAL,
         "EndSession: authgrant_logoff ends the session of the user at the end-session endpoint of LogoffURI (OpenID Connect RP-Initiated Logout) instead of revoking tokens: it sends the ID token of the login, which must have the scope openid. Closing a connection does not end the session, because other applications share it.";
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] OptionType::Path, "", Effect::OPTIONS,
-        "The model file of the driver (.rest). It supplies defaults for the authentication method, URIs and scope, and HTTP headers (#headers) for the token request and API requests; Authorization is for the token request only, Accept for API requests only. AuthHeader overrides the header of the same name.";
+        "The model file of the driver (.rest). It supplies defaults for the authentication method, URIs and scope, and HTTP headers (#headers) for the token request and API requests; Authorization is for the token request only, Accept for API requests only. AuthHeader overrides the header of the same name. A file that does not exist is a warning, and one that cannot be read is an error.";
     RestSamplePath ["rsp", "RESTSamplePath", "Sample"] OptionType::Text, "", Effect::LOCAL,
         "The endpoint that the driver samples, absolute or relative to HostName; authgrant_test_connection requests it with the token.";
     HealthURI [] OptionType::Text, "", Effect::LOCAL,

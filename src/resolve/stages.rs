@@ -182,8 +182,8 @@ impl OptionResolver<'_> {
         }
     }
 
-    /// Records an error if other options show that a token endpoint is meant. Without it the signed JWT itself
-    /// would silently be the token.
+    /// Records an error if other options, or a model file that was not read, show that a token endpoint is meant.
+    /// Without it the signed JWT itself would silently be the token.
     fn require_meant_token_endpoint(&mut self, profile: Option<&'static Profile>) {
         const SIGNS: [OptionId; 6] = [
             OptionId::ClientID,
@@ -193,6 +193,10 @@ impl OptionResolver<'_> {
             OptionId::Scope,
             OptionId::TokenParameters,
         ];
+        if self.options.has_unreadable_model() && !self.has_error_for(OptionId::TokenURI) {
+            self.problems.missing.push(OptionId::TokenURI);
+            return;
+        }
         // The values of a key file are no sign: a Box file has a client ID, and no token endpoint.
         let is_set =
             |name: &OptionId| self.value(*name).is_some_and(|value| value.origin != OptionOrigin::KeyFile);

@@ -56,6 +56,14 @@ fn grant_is_inferred_from_key_and_issuer() {
 }
 
 #[test]
+fn missing_model_requires_token_endpoint() {
+    const KEY: &str = "RestConfigFile=/nowhere/x.rest;ClaimsIssuer=me;ClaimsAudience=a;JWTSecret=0123456789abcdef0123456789abcdef";
+    let error = resolve_error(&format!("AuthenticationMethod=55;{KEY}"));
+    assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("TokenURI")));
+    assert!(matches!(flow(&format!("AuthenticationMethod=JWT;{KEY}")), Flow::SignedJwt(_)));
+}
+
+#[test]
 fn each_missing_option_has_an_error() {
     let error = resolve_error("AuthenticationMethod=55");
     let all: Vec<_> = error_chain(&error).map(|error| (error.status(), error.option().unwrap())).collect();

@@ -164,6 +164,16 @@ fn unreadable_model_is_a_warning() {
 }
 
 #[test]
+fn io_failure_of_model_is_an_error() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = format!("RestConfigFile={}/x.rest", file.path().display());
+    let options = Options::open(&text, &FakeEnvironment::default()).unwrap();
+    let errors = options.errors();
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("RestConfigFile")));
+}
+
+#[test]
 fn model_set_later_replaces_first() {
     let mut options = open("nonsense", "");
     assert_eq!(options.errors().len(), 1);
