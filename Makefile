@@ -14,11 +14,12 @@ test: ## run all tests but `make interop`: Rust, C and C++, Python, Go, real ser
 interop: ## run the tests with the large servers that others wrote: Keycloak and Hydra
 	@scripts/test.sh keycloak hydra
 
-soak: ## corrupt key files at every byte, fork 50,000 times alongside busy threads, and run with ThreadSanitizer and AddressSanitizer (about half an hour)
+soak: ## corrupt key files at every byte, fork 50,000 times alongside busy threads, fail each system call, run with sanitizers (more than an hour)
 	AUTHGRANT_SOAK=1 cargo test --test it key_
 	AUTHGRANT_FORKS=50000 AUTHGRANT_VALGRIND=0 scripts/test.sh c
 	scripts/sanitize.sh thread
 	scripts/sanitize.sh address
+	AUTHGRANT_FAULTS=all scripts/test.sh faults
 
 check: ## run the checks that need no server: format, lints, documentation, licences, header, exported symbols
 	@scripts/check.sh

@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis sharing valgrind locales strace sqlite binutils wheel zig cargo-deny miri mutants recipes)
+ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis sharing faults valgrind locales strace sqlite binutils wheel zig cargo-deny miri mutants recipes)
 MORE=(bench hydra keycloak)
 MISSING=()
 UPDATED=
@@ -93,6 +93,16 @@ part_redis() {
     need redis-cli redis-tools
     part_openssl
     valkey
+}
+
+# Servers for the tests of failing calls.
+part_faults() {
+    part_openssl
+    part_java
+    need nm binutils
+    need nginx nginx
+    need redis-server redis-server
+    need redis-cli redis-tools
 }
 
 # Valkey of NEWER_SUITE, with the libraries of that suite, which may be newer than those of this system.

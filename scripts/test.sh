@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, model, miri, mutants, symbols, c, packages, python, go, recipes, samples, interop, browser, network, pkcs11, redis, sharing, pages; `all`,
-# or no part: all of these in this order. The parts keycloak and hydra run only by name (`make interop`, .ci/run), because their servers are
+# test.sh [PART...]: rust, model, miri, mutants, symbols, c, faults, packages, python, go, recipes, samples, interop, browser, network, pkcs11, redis, sharing, pages;
+# `all`, or no part: all of these in this order. The parts keycloak and hydra run only by name (`make interop`, .ci/run), because their servers are
 # large.
 #
 # Writes the names of passed tests to build/ran/PART; the part pages compares them with docs/feature_matrix.tsv. Prints one line per
@@ -9,7 +9,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust model miri mutants symbols c packages python go recipes samples interop browser network pkcs11 redis sharing pages)
+ALL=(rust model miri mutants symbols c faults packages python go recipes samples interop browser network pkcs11 redis sharing pages)
 MORE=(keycloak hydra)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
@@ -43,6 +43,7 @@ run_symbols() {
         scripts/symbols.sh "$SCRATCH/split/libauthgrant.so.0" && scripts/debug-file.sh "$SCRATCH/split/libauthgrant.so.0"
 }
 run_c() { scripts/test-c.sh "$LIBRARY"; }
+run_faults() { scripts/faults.sh "${AUTHGRANT_FAULTS:-sample}" "$LIBRARY"; }
 run_packages() { scripts/test-packages.sh; }
 run_python() {
     scripts/wheel.sh build/test-wheel "$AUTHGRANT_LIBRARY" && bindings/python/tests/run.sh build/test-wheel/*.whl
@@ -84,6 +85,7 @@ needs() {
         mutants) echo build mutants ;;
         symbols) echo build binutils ;;
         c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl zig sqlite locales valgrind || echo build openssl zig sqlite locales ;;
+        faults) echo build faults ;;
         packages) echo build binutils python3 packages zig wheel openssl ;;
         python) echo build wheel binutils openssl ;;
         go) echo build go openssl ;;
@@ -112,7 +114,7 @@ build() {
 count() {
     case $1 in
         rust | model | network | pkcs11 | redis) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
-        c | packages | browser | pages | mutants) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
+        c | faults | packages | browser | pages | mutants) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         python | recipes | samples | interop | sharing | keycloak | hydra) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
             if ($i ~ /^(failed|error)/) f += $(i-1) } } END { print p + 0, f + 0 }' "$LOG" ;;
@@ -129,6 +131,7 @@ names() {
             grep -lE "^func $test\(" bindings/go/*_test.go | sed "s/$/::$test/"
         done ;;
         c) sed -n 's/^ok /scripts\/test-c.sh::/p' "$LOG" ;;
+        faults) sed -n 's/^ok \([^:]*\).*/scripts\/faults.sh::\1/p' "$LOG" ;;
         packages) sed -n 's/^ok /scripts\/test-packages.sh::/p' "$LOG" ;;
         mutants) sed -n 's/^ok /scripts\/mutants.sh::/p' "$LOG" ;;
         browser) sed -n 's/^ok /tests\/interop\/browser\/run.mjs::/p' "$LOG" ;;
