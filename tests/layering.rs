@@ -118,6 +118,7 @@ const GRANTS: Area = Area {
         &["token_request"],
         &["retry"],
         &["error_class"],
+        &["audit"],
         &["client_auth", "context", "local_token"],
     ],
 };

@@ -28,6 +28,12 @@ impl CacheKey {
         Self(digest)
     }
 
+    /// A part of the digest that identifies the entry in this process, in hexadecimal. It says nothing about the
+    /// subject.
+    pub(crate) fn to_short_hex(self) -> String {
+        self.0.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The first 16 bits of the digest. They are as random as the HMAC key.
     pub(crate) fn leading_bits(&self) -> u16 {
         let [first, second, ..] = self.0;

@@ -48,6 +48,15 @@ pub fn format_rfc3339(unix_seconds: i64) -> Option<String> {
     DateTime::from_unix_duration(since).ok().map(|time| time.to_string())
 }
 
+/// Formats a time as in RFC 3339 with milliseconds, such as `2026-08-21T10:00:00.042Z`. `None` before 1970 and after
+/// 9999.
+#[must_use]
+pub fn format_rfc3339_millis(time: SystemTime) -> Option<String> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    let seconds = format_rfc3339(i64::try_from(since.as_secs()).ok()?)?;
+    Some(format!("{}.{:03}Z", seconds.trim_end_matches('Z'), since.subsec_millis()))
+}
+
 /// Parses a date and time with a UTC offset (`Z`, `+02:00`) into Unix time in seconds.
 #[must_use]
 pub fn parse_rfc3339(text: &str) -> Option<i64> {

@@ -1,5 +1,6 @@
 //! Foundation: errors, logging, time, secrets, redaction, policy and files. Every other module may use it.
 
+pub mod audit;
 pub(crate) mod backoff;
 pub mod bounded_map;
 pub mod cache_key;

@@ -109,6 +109,7 @@ impl Connection {
             process: self.process(),
             login_state: &self.state().login_state,
             call,
+            data_source: self.data_source.as_deref(),
             cache_key,
             may_prompt,
             bypass_circuit_breaker: false,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use crate::base::audit::{self, EventKind};
 use crate::base::cache_key::CacheKey;
 use crate::base::call::{CallContext, CallList, CancelToken, cancelled_error};
 use crate::base::error::{Error, Result};
@@ -70,6 +71,8 @@ pub struct Connection {
     handle_slots: StripedSlots<TokenHandle>,
     log: ArcSwap<Log>,
     state: PerProcess<ConnectionState>,
+    /// The DSN or FILEDSN, for audit events.
+    data_source: Option<String>,
     /// Fork generation of the process that opened the connection.
     opened_generation: u64,
 }
@@ -116,6 +119,7 @@ impl Connection {
         let options = Options::open(text, environment)?;
         Ok(Self {
             handle_slots: Process::or_current(process).slot_registry.register(),
+            data_source: options.data_source_label().map(str::to_owned),
             snapshot: SnapshotCell::new(options, process),
             log: ArcSwap::default(),
             state: PerProcess::new(),
@@ -240,6 +244,7 @@ impl Connection {
     /// Reports that the API rejected `token` (HTTP 401); if it is still cached, the next call requests a new one.
     pub fn reject_token(&self, token: &AccessToken) {
         let process = self.process();
+        self.audit_rejection(token);
         if process.cache.reject(token, process.clock.as_ref()) && token.is_shared() {
             process.shared_tokens.mark_rejected(token_digest(token.value().to_bytes()));
         }
@@ -249,6 +254,16 @@ impl Connection {
         {
             self.state().login_state.mark_rejected(token.value());
         }
+    }
+
+    fn audit_rejection(&self, token: &AccessToken) {
+        if !audit::is_enabled() {
+            return;
+        }
+        let snapshot = self.snapshot.load();
+        self.with_grant_context(token.cache_key, &CallContext::unbounded(), false, |context| {
+            audit::record(&grants::token_event(EventKind::Rejection, snapshot.config().ok(), context));
+        });
     }
 
     /// Cancels all calls that are currently running on this connection.

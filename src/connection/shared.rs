@@ -1,14 +1,15 @@
 //! Tokens that this connection shares with other processes (TokenCache).
 
 use super::Connection;
+use crate::base::audit::{self, EventKind};
 use crate::base::call::CallContext;
 use crate::base::error::Result;
 use crate::base::secret::Secret;
 use crate::grants::{self, GrantContext};
 use crate::resolve::Config;
 use crate::shared_cache::{BeforeRefresh, Request, SharedEntry, TokenSource};
-use crate::token::AccessToken;
 use crate::token::cache::{FetchKind, Requirements};
+use crate::token::{AccessToken, SharedOrigin};
 
 /// Requests tokens with the configuration of a connection.
 struct ConnectionSource<'a> {
@@ -51,7 +52,11 @@ impl Connection {
             return self.fetch_token(config, kind, context);
         };
         let source = ConnectionSource { connection: self, config, kind, context };
-        entry.get_or_fetch(&request(config, kind, requirements, context), &source)
+        let token = entry.get_or_fetch(&request(config, kind, requirements, context), &source)?;
+        if let Some(origin) = token.shared_origin() {
+            audit_shared_token(&token, origin, config, context);
+        }
+        Ok(token)
     }
 
     /// Shares the token of a login.
@@ -80,6 +85,22 @@ impl Connection {
             return Ok(None);
         }
         SharedEntry::open(config, context.process, context.warn)
+    }
+}
+
+/// Records the use of a token that another process requested.
+fn audit_shared_token(
+    token: &AccessToken,
+    origin: &SharedOrigin,
+    config: &Config,
+    context: &GrantContext<'_>,
+) {
+    if audit::is_enabled() {
+        let now = context.process.clock.unix_seconds();
+        let mut event = grants::token_event(EventKind::SharedToken, Some(config), context);
+        event.machine = Some(origin.machine.as_str().into());
+        event.expires_in = token.expires_at().map(|expires_at| expires_at.saturating_sub(now));
+        audit::record(&event);
     }
 }
 

@@ -15,6 +15,8 @@ pub struct GrantContext<'a> {
     pub login_state: &'a LoginState,
     /// Deadline, cancellation and log of the call.
     pub call: &'a CallContext,
+    /// The DSN or FILEDSN of the connection, for audit events.
+    pub data_source: Option<&'a str>,
     /// Cache key of the token.
     pub cache_key: CacheKey,
     /// Whether a browser may be opened for the user.

@@ -8,13 +8,17 @@
 
 use std::cell::LazyCell;
 
+use crate::base::audit::EventKind;
 use crate::base::error::{Error, ErrorKind, OAuthReason, Result};
 use crate::base::redact::Redactor;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
+use crate::grants::audit::RequestEvent;
 use crate::grants::client_assertion;
 use crate::grants::context::GrantContext;
-use crate::grants::token_request::{Parameter, add_client_authentication, copy_headers, encode_parameters};
+use crate::grants::token_request::{
+    self, Parameter, add_client_authentication, copy_headers, encode_parameters,
+};
 use crate::net::http::{ConnectionReuse, HttpMethod, Request, Response};
 use crate::options::OptionId;
 use crate::resolve::{Config, Flow, Grant, LogoffConfig, OAuthClient, TokenEndpointConfig};
@@ -50,7 +54,7 @@ pub fn log_off(config: &Config, tokens: &LogoffTokens, context: &GrantContext<'_
     if logoff.ends_session {
         return end_session(config, logoff, tokens, context);
     }
-    let revoker = Revoker { logoff, endpoint_config: config.flow.token_endpoint(), tokens, context };
+    let revoker = Revoker { config, logoff, endpoint_config: config.flow.token_endpoint(), tokens, context };
     let refresh = tokens.refresh_token.as_ref().map(|token| revoker.revoke(token, "refresh_token"));
     let access = tokens.access_token.as_ref().map(|token| revoker.revoke(token, "access_token"));
     let revocations = refresh.into_iter().chain(access).collect::<Result<Vec<_>>>()?;
@@ -90,12 +94,27 @@ fn end_session(
         body: Some(encode_parameters(&parameters)),
         reuse: ConnectionReuse::Allow,
     };
-    let response = context.process.http_client.send(&request, &logoff.transport, context.call)?;
+    let mut event = RequestEvent::logoff(EventKind::EndSession, &logoff.endpoint, config, context);
+    let response = context.process.http_client.send(&request, &logoff.transport, context.call);
+    event.set_response(&response);
+    let outcome = response
+        .map_err(Error::from)
+        .and_then(|response| check_end_session(&response, logoff, id_token, context));
+    event.finish_logoff(outcome.as_ref().err());
+    outcome
+}
+
+fn check_end_session(
+    response: &Response,
+    logoff: &LogoffConfig,
+    id_token: &Secret,
+    context: &GrantContext<'_>,
+) -> Result<()> {
     if (200..400).contains(&response.status) {
         return Ok(());
     }
     let redactor = LazyCell::new(|| Redactor::new(std::iter::once(id_token)));
-    let parsed = token_response::parse(&response, context.process.clock.as_ref(), &|_| true, &redactor);
+    let parsed = token_response::parse(response, context.process.clock.as_ref(), &|_| true, &redactor);
     let failure = *parsed.err().unwrap_or_default();
     let text = format!(
         "{} did not end the session ({}); check that LogoffURI is the end_session_endpoint of the server's metadata. The \
@@ -107,6 +126,7 @@ fn end_session(
 }
 
 struct Revoker<'a> {
+    config: &'a Config,
     logoff: &'a LogoffConfig,
     endpoint_config: Option<&'a TokenEndpointConfig>,
     tokens: &'a LogoffTokens,
@@ -114,7 +134,7 @@ struct Revoker<'a> {
 }
 
 impl<'a> Revoker<'a> {
-    fn revoke(&self, token: &Secret, type_hint: &str) -> Result<Revocation> {
+    fn revoke(&self, token: &Secret, type_hint: &'static str) -> Result<Revocation> {
         let mut headers = Vec::new();
         let mut parameters = vec![
             Parameter::hidden("token", token.clone(), &[]),
@@ -129,14 +149,32 @@ impl<'a> Revoker<'a> {
             body: Some(encode_parameters(&parameters)),
             reuse: ConnectionReuse::Allow,
         };
+        let mut event = self.begin_event(type_hint, &parameters);
         let http_client = &self.context.process.http_client;
-        let response = http_client.send(&request, &self.logoff.transport, self.context.call)?;
+        let response = http_client.send(&request, &self.logoff.transport, self.context.call);
+        event.set_response(&response);
         let redactor = LazyCell::new(|| {
             let client_secret = self.client().and_then(|client| client.secret.as_ref());
             let hidden_values = parameters.iter().chain(&headers).filter_map(Parameter::hidden_value);
             Redactor::new(hidden_values.chain(client_secret))
         });
-        self.check_response(&response, &redactor)
+        let outcome =
+            response.map_err(Error::from).and_then(|response| self.check_response(&response, &redactor));
+        event.finish_logoff(match &outcome {
+            Ok(Revocation::Done) => None,
+            Ok(Revocation::Unsupported(error)) | Err(error) => Some(error),
+        });
+        outcome
+    }
+
+    fn begin_event(&self, type_hint: &'static str, parameters: &[Parameter<'_>]) -> RequestEvent {
+        let endpoint = &self.logoff.endpoint;
+        let mut event = RequestEvent::logoff(EventKind::Revocation, endpoint, self.config, self.context);
+        event.describe(|event| event.token_type = Some(type_hint));
+        if let Some(assertion) = token_request::find_assertion(parameters) {
+            event.set_assertion(assertion.reveal());
+        }
+        event
     }
 
     fn client(&self) -> Option<&'a OAuthClient> {

@@ -15,6 +15,7 @@ use crate::resolve::{
 use crate::token::AccessToken;
 
 pub mod access_token;
+mod audit;
 mod authorization_code;
 mod client_assertion;
 mod client_auth;
@@ -32,6 +33,7 @@ mod signed_jwt;
 mod token_client;
 mod token_request;
 
+pub use audit::token_event;
 pub use client_assertion::load_presigned_assertion;
 pub use client_auth::{ClientAuthMethod, client_auth_method};
 pub use context::GrantContext;

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use crate::base::error::{Cause, Error, OAuthReason};
+use crate::base::error::{Cause, Error, ErrorKind, OAuthReason, Status};
 use crate::base::sanitize;
 use crate::grants::client_auth::{ClientAuthMethod, client_auth_method};
 use crate::grants::error_class::{ErrorClass, classify_error, matches_pattern};
@@ -20,6 +20,13 @@ const MIN_SHOWN_SKEW_SECS: u64 = 5;
 pub(super) struct RejectedRequest<'a> {
     pub response: ErrorResponse,
     pub request: TokenRequest<'a>,
+}
+
+impl RejectedRequest<'_> {
+    /// The status of the error.
+    pub(super) fn status(&self, endpoint_config: &TokenEndpointConfig) -> Status {
+        ErrorKind::from(rejection_reason(&self.response, &self.request, endpoint_config)).status()
+    }
 }
 
 /// Converts a rejected request to an error. All connections that use the same token share the error, so it

@@ -141,6 +141,7 @@ mod tests {
             process: &process,
             login_state: &login_state,
             call,
+            data_source: None,
             cache_key,
             may_prompt: false,
             bypass_circuit_breaker: false,

@@ -8,11 +8,12 @@ use std::cell::LazyCell;
 use std::time::{Duration, Instant};
 
 use crate::base::cache_key::CacheKey;
-use crate::base::error::{Error, Result, WarningKind};
+use crate::base::error::{Error, Result, Status, WarningKind};
 use crate::base::log::LogLevel;
 use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
 use crate::base::stats::Counter;
+use crate::grants::audit::RequestEvent;
 use crate::grants::context::GrantContext;
 use crate::grants::rejection::{self, RejectedRequest};
 use crate::grants::retry::{self, RetryDecision, RetryState};
@@ -234,15 +235,51 @@ impl<'a> TokenClient<'_, 'a> {
     }
 
     fn send(&self, method: HttpMethod, request: TokenRequest<'a>, reuse: ConnectionReuse) -> Outcome<'a> {
-        let response = match self.transmit(method, &request, reuse) {
-            Ok(response) => response,
-            Err(failure) => return Outcome::Unreachable(failure),
+        let mut event = self.begin_event(&request);
+        let response = self.transmit(method, &request, reuse);
+        event.set_response(&response);
+        let outcome = match response {
+            Ok(response) => self.parse_response(&response, request),
+            Err(failure) => Outcome::Unreachable(failure),
         };
+        self.finish_event(event, &outcome);
+        outcome
+    }
+
+    fn begin_event(&self, request: &TokenRequest<'_>) -> RequestEvent {
+        let mut event = RequestEvent::token_request(self.endpoint_config, self.context);
+        event.describe(|event| event.grant = request.grant_type().map(Into::into));
+        if let Some(assertion) = request.assertion() {
+            event.set_assertion(assertion.reveal());
+        }
+        event
+    }
+
+    fn finish_event(&self, mut event: RequestEvent, outcome: &Outcome<'_>) {
+        let status = match outcome {
+            Outcome::Token(_) => Status::Ok,
+            Outcome::Rejected(rejected) => rejected.status(self.endpoint_config),
+            Outcome::Unreachable(failure) => failure.error.status(),
+        };
+        event.describe(|event| match outcome {
+            Outcome::Token(issued) => {
+                let AccessToken { expires_at, issued_at, .. } = issued.access_token;
+                event.expires_in = expires_at.map(|expires_at| expires_at.saturating_sub(issued_at));
+            }
+            Outcome::Rejected(rejected) => {
+                event.oauth_error = rejected.response.error.as_ref().map(|error| error.shown().into());
+            }
+            Outcome::Unreachable(_) => {}
+        });
+        event.finish(status);
+    }
+
+    fn parse_response(&self, response: &Response, request: TokenRequest<'a>) -> Outcome<'a> {
         let redactor = LazyCell::new(|| self.redactor(&request));
         let is_bearer = |word: &str| provider::is_bearer_type(word, self.endpoint_config.profile);
         let clock = self.context.process.clock.as_ref();
-        let parsed = token_response::parse(&response, clock, &is_bearer, &redactor);
-        match parsed.or_else(|error| self.parse_id_token_only(&response).ok_or(error)) {
+        let parsed = token_response::parse(response, clock, &is_bearer, &redactor);
+        match parsed.or_else(|error| self.parse_id_token_only(response).ok_or(error)) {
             Ok(success) => Outcome::Token(self.build_issued_token(success)),
             Err(response) => Outcome::Rejected(RejectedRequest { response: *response, request }),
         }

@@ -123,17 +123,27 @@ impl<'a> TokenRequest<'a> {
         }
     }
 
+    /// The `grant_type`.
+    pub(super) fn grant_type(&self) -> Option<&str> {
+        self.parameters.iter().find(|parameter| parameter.name == "grant_type")?.shown_value()
+    }
+
     /// The signed assertion, as the grant or for client authentication.
     pub(super) fn assertion(&self) -> Option<&Secret> {
-        let is_assertion =
-            |parameter: &&Parameter<'_>| matches!(parameter.name, "assertion" | "client_assertion");
-        self.parameters.iter().find(is_assertion).map(|parameter| &parameter.value)
+        find_assertion(&self.parameters)
     }
 
     /// Returns the values that must be redacted from the response.
     pub(super) fn hidden_values(&self) -> impl Iterator<Item = &Secret> {
         self.parameters.iter().chain(&self.headers).filter_map(Parameter::hidden_value)
     }
+}
+
+/// The signed assertion in `parameters`, as the grant or for client authentication.
+pub(super) fn find_assertion<'p>(parameters: &'p [Parameter<'_>]) -> Option<&'p Secret> {
+    let is_assertion =
+        |parameter: &&Parameter<'_>| matches!(parameter.name, "assertion" | "client_assertion");
+    parameters.iter().find(is_assertion).map(|parameter| &parameter.value)
 }
 
 /// Adds the authentication of `client` as a header or as parameters (RFC 6749 section 2.3.1).

@@ -246,6 +246,12 @@ impl Options {
         Ok(())
     }
 
+    /// The DSN or FILEDSN with its file, if one was loaded.
+    #[must_use]
+    pub fn data_source_label(&self) -> Option<&str> {
+        self.data_source_label.as_deref()
+    }
+
     /// Loads the FILEDSN. It may be combined with DRIVER; a file for another driver is ignored.
     fn load_file_dsn(&mut self, environment: &dyn Environment) -> Result<data_source::DataSource> {
         let mut source = data_source::load_file_dsn(

@@ -221,6 +221,12 @@ pub fn unverified_jwt_nonce(token: &str) -> Option<Secret> {
     unverified_jwt_claim(token, "nonce")?.as_str().map(Secret::from)
 }
 
+/// The `jti` claim of a JWT. The signature is not verified.
+#[must_use]
+pub fn unverified_jwt_jti(token: &str) -> Option<String> {
+    unverified_jwt_claim(token, "jti")?.as_str().map(str::to_owned)
+}
+
 /// A claim of a JWT. The signature is not verified.
 pub(crate) fn unverified_jwt_claim(token: &str, name: &str) -> Option<serde_json::Value> {
     let mut parts = token.split('.');
