@@ -31,8 +31,8 @@
  * authgrant_clear_caches() do nothing.
  *
  * Process-wide functions (authgrant_set_policy(), authgrant_allow_directory(),
- * authgrant_set_token_store() and authgrant_clear_caches()) belong to the application, not to one
- * of several drivers in it.
+ * authgrant_set_audit(), authgrant_set_token_store() and authgrant_clear_caches()) belong to the
+ * application, not to one of several drivers in it.
  *
  * Compatibility. Numbers never change, and new ones are appended; an unknown number in an argument
  * is an error. Public structs start with their size. The heading of a section has the stability of
@@ -338,6 +338,37 @@ typedef struct authgrant_token authgrant_token;
  * also ODBC's native error code. Numbers never change; new ones are appended.
  */
 typedef int32_t authgrant_status;
+
+/**
+ * Receives one audit event. `event_json` is a JSON object in UTF-8 of at most 4096 bytes, valid
+ * only during the call. It never contains a secret. `context` is the one of authgrant_set_audit().
+ *
+ * `event` is `token_request` (each request to a token endpoint: the first one of a grant, the
+ * exchange of a code, a refresh, and each retry), `revocation` or `end_session` (each request to
+ * LogoffURI), `shared_token` (a token of the store of TokenCache is used, which another process
+ * requested) or `rejection` (authgrant_reject_token()). Tokens that this process has in its cache
+ * cause no event; neither do failures before a request, such as a signing key that cannot be
+ * opened, a cached error or an open circuit breaker, nor tokens that need no server.
+ *
+ * Each event has `event`, `time` (its beginning, RFC 3339 in UTC with milliseconds), `pid`, `uid`
+ * (the effective user; 0 on Windows) and `cache_key` (16 hexadecimal digits of a keyed digest:
+ * equal for tokens of one cache entry in this process, and unrelated in another process). The
+ * following members are absent if they are unknown or do not apply: `client` (ClaimsIssuer or
+ * ClientID), `subject` (ClaimsSubject or the user), `data_source` (the DSN or FILEDSN with its
+ * file), `endpoint` (URL without query), `grant` (grant_type), `token_type` (token_type_hint of a
+ * revocation), `jti` (of the assertion that was sent), `machine` (that shared the token), `status`
+ * (name of the status, such as AUTHGRANT_DENIED), `sent` (whether the server may have received the
+ * request; false if it could not be reached), `http_status`, `oauth_error` (error of the response),
+ * `expires_in` (lifetime of the token in seconds) and `duration_ms`. Texts are escaped as in
+ * messages and truncated. Members do not change their meaning; new ones may be added.
+ *
+ * Runs on the thread of the call that caused the event, with no lock held, possibly on several
+ * threads at once; also in authgrant_close() and in a forked child. It must return normally. The
+ * call waits for it, and so do calls that wait for the same token: it should hand the event over
+ * and return. The timeout of the call and a cancel do not interrupt it. Only getters and _free
+ * functions may be called inside it.
+ */
+typedef void (*authgrant_audit_fn)(const char *event_json, void *context);
 
 /**
  * Shows a URL to a user, in a browser or otherwise. `url` is valid only during the call. `context`
@@ -1304,6 +1335,29 @@ authgrant_status authgrant_allow_directory(const char *path, authgrant_error **e
  * Thread-safe. From inside a callback it does nothing.
  */
 void authgrant_clear_caches(void);
+
+/* ---- audit (experimental) */
+
+/**
+ * Sets the callback that receives the audit events of the process. NULL removes it. Initially there
+ * is none.
+ *
+ * `context` is passed to the callback. It must stay valid until the callback is removed: the
+ * removal waits until calls of the callback in progress have returned, without a limit. The caller
+ * of the removal must hold no lock that the callback acquires. Removing a callback that is not set
+ * has no effect.
+ *
+ * A callback is set until it is removed; a second one is an error, so that one part of a program
+ * cannot silently replace the audit of another. A forked child keeps the callback and its context,
+ * and must be able to use them.
+ *
+ * Process-wide. Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT: a callback is set; the function is
+ * called inside a callback (HY010).
+ */
+authgrant_status authgrant_set_audit(
+    authgrant_audit_fn function,
+    void *context,
+    authgrant_error **error);
 
 /* ---- cancel tokens (experimental) */
 

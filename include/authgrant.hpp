@@ -1018,6 +1018,57 @@ inline result<void> try_allow_directory(std::string_view path) noexcept {
 }
 inline void allow_directory(std::string_view path) { try_allow_directory(path).value(); }
 
+/// Receives one audit event as JSON, which never contains a secret; authgrant_audit_fn documents its members. The call waits for
+/// the function. An exception is discarded, and with it the event.
+using audit_function = std::function<void(std::string_view event)>;
+
+namespace detail {
+
+/// The audit function of the process. Never destroyed, because connections may be closed after the destructors of static objects.
+struct audit_state {
+    std::mutex mutex;
+    std::unique_ptr<audit_function> function;
+
+    static audit_state &get() {
+        static audit_state *state = new audit_state;
+        return *state;
+    }
+};
+
+/// Whether this thread is inside the audit function.
+inline bool &inside_audit() noexcept {
+    thread_local bool inside = false;
+    return inside;
+}
+
+inline void call_audit(const char *event, void *context) noexcept {
+    inside_audit() = true;
+    try {
+        (*static_cast<audit_function *>(context))(event);
+    } catch (...) { // documented
+    }
+    inside_audit() = false;
+}
+
+} // namespace detail
+
+/// Sets the function that receives the audit events of the process; nullptr removes it and waits until its calls in progress have
+/// returned. A second function is an error until the first one is removed.
+inline result<void> try_set_audit(audit_function function) noexcept {
+    return detail::without_exceptions<result<void>>([&]() -> result<void> {
+        // An error, without a wait for the thread that waits for this one.
+        if (detail::inside_audit()) return detail::run([](auto failed) { return authgrant_set_audit(nullptr, nullptr, failed); });
+        detail::audit_state &state = detail::audit_state::get();
+        auto next = function ? std::make_unique<audit_function>(std::move(function)) : nullptr;
+        const std::lock_guard<std::mutex> lock(state.mutex);
+        const authgrant_audit_fn call = next == nullptr ? nullptr : detail::call_audit;
+        auto outcome = detail::run([&](auto failed) { return authgrant_set_audit(call, next.get(), failed); });
+        if (outcome) state.function = std::move(next);
+        return outcome;
+    });
+}
+inline void set_audit(audit_function function) { try_set_audit(std::move(function)).value(); }
+
 /// A store of the application, in which processes share tokens, for set_token_store(). It has entries and leases, both by
 /// name; authgrant_token_store documents what each function must guarantee. Times are by the clock of the store.
 ///

@@ -6,6 +6,7 @@ package authgrant
 import "C"
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math"
@@ -54,6 +55,17 @@ func authgrantGoLog(level C.int32_t, message *C.char, context C.uintptr_t) {
 	if logger := c.logger.Load(); logger != nil {
 		logTo(logger, int(level), C.GoString(message))
 	}
+}
+
+//export authgrantGoAudit
+func authgrantGoAudit(event *C.char, context C.uintptr_t) {
+	text := C.GoString(event)
+	defer func() {
+		if value := recover(); value != nil {
+			slog.Warn("authgrant: the audit function failed", "panic", value, "event", text)
+		}
+	}()
+	cgo.Handle(context).Value().(func(json.RawMessage))(json.RawMessage(text))
 }
 
 //export authgrantGoRefreshToken

@@ -17,6 +17,7 @@ mod callback_store;
 mod panic_location;
 mod sized_struct;
 
+pub mod audit;
 pub mod authorize;
 pub mod call_options;
 pub mod callback;

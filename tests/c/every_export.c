@@ -542,6 +542,33 @@ static void check_policy(void) {
     CHECK(authgrant_allow_directory("", NULL) == AUTHGRANT_INVALID_ARGUMENT);
 }
 
+static void check_event(const char *event, void *context) {
+    CHECK(strstr(event, "\"event\":\"token_request\"") != NULL && strstr(event, "\"status\":\"AUTHGRANT_OK\"") != NULL);
+    CHECK(authgrant_set_audit(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    ++*(int *)context;
+}
+
+static void check_audit(void) {
+    authgrant_connection *connection = open_connection();
+    authgrant_token *token = NULL;
+    int events = 0;
+
+    WORKS(authgrant_set_audit(NULL, NULL, &error));
+    WORKS(authgrant_set_audit(check_event, &events, &error));
+    FAILS(authgrant_set_audit(check_event, &events, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_set_audit(check_event, &events, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    authgrant_clear_caches();
+    WORKS(authgrant_get_token(connection, &token, &error));
+    CHECK(events == 1);
+    authgrant_token_free(token);
+    WORKS(authgrant_set_audit(NULL, NULL, &error));
+    authgrant_clear_caches();
+    WORKS(authgrant_get_token(connection, &token, &error));
+    CHECK(events == 1);
+    authgrant_token_free(token);
+    authgrant_close(connection);
+}
+
 static int32_t no_get(const char *name, uint8_t *buffer, size_t capacity, size_t *length, int64_t *ttl_ms, void *context) {
     (void)name, (void)buffer, (void)capacity, (void)length, (void)ttl_ms, (void)context;
     return 1;
@@ -715,6 +742,7 @@ int main(int argc, char **argv) {
     check_validate_string();
     check_stats();
     authgrant_clear_caches();
+    check_audit();
     check_token_store();
     check_policy();
     return checks_done("every_export");

@@ -353,6 +353,25 @@ static void check_functions_of_store() {
     CHECK(failing.release("a", owners[0], &throwing) == -1);
 }
 
+static void check_audit() {
+    std::vector<std::string> events;
+    authgrant::set_audit(nullptr);
+    authgrant::set_audit([&](std::string_view event) {
+        events.emplace_back(event);
+        CHECK(authgrant::try_set_audit(nullptr).error().sqlstate() == "HY010");
+    });
+    CHECK(authgrant::try_set_audit([](std::string_view) {}).error().sqlstate() == "HY010");
+    auto open = connection::open(connection_string);
+    authgrant::clear_caches();
+    CHECK(!open.get_token().value().empty() && events.size() == 1 && contains(events[0], "AUTHGRANT_OK"));
+    authgrant::set_audit(nullptr);
+    // An exception does not reach the caller.
+    authgrant::set_audit([](std::string_view) { throw 1; });
+    authgrant::clear_caches();
+    CHECK(!open.get_token().value().empty() && events.size() == 1);
+    authgrant::set_audit(nullptr);
+}
+
 static std::string token_of_store() {
     auto open = connection::open(connection_string);
     open.set_options({{"TokenCache", "application:"}, {"TokenCacheTimeout", "20000"}});
@@ -397,6 +416,7 @@ int main(int argc, char **argv) {
     check_wide_connection_strings();
     check_reports();
     check_callbacks();
+    check_audit();
     check_cancel();
     check_timeout();
     check_authorization();

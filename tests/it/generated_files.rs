@@ -104,6 +104,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
             "authgrant_clear_caches",
         ],
     ),
+    ("audit", "experimental", &["authgrant_set_audit"]),
     (
         "cancel tokens",
         "experimental",

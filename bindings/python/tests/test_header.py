@@ -32,6 +32,7 @@ C_TYPES = {
     "const authgrant_call_options *": "LP_CallOptions",
     "authgrant_open_url_fn": _library.OPEN_URL.__name__,
     "authgrant_refresh_token_fn": _library.REFRESH_TOKEN.__name__,
+    "authgrant_audit_fn": _library.AUDIT.__name__,
     "authgrant_log_fn": _library.LOG.__name__,
     "authgrant_sign_fn": _library.SIGN.__name__,
     "const authgrant_token_store *": "LP_TokenStoreFunctions",
@@ -42,6 +43,7 @@ C_TYPES = {
 CALLBACKS = {
     "open_url_fn": _library.OPEN_URL,
     "refresh_token_fn": _library.REFRESH_TOKEN,
+    "audit_fn": _library.AUDIT,
     "log_fn": _library.LOG,
     "sign_fn": _library.SIGN,
     "store_get_fn": _library.STORE_GET,

@@ -9,8 +9,8 @@
 Call :meth:`Connection.token` before each request. :class:`authgrant.requests.Auth` and :class:`authgrant.httpx.Auth` do that, and handle
 HTTP 401. Errors are subclasses of :class:`Error`, one for each status.
 
-:func:`set_policy`, :func:`allow_directory`, :func:`set_token_store` and :func:`clear_caches` act on the whole process and belong to the
-application, not to a library in it.
+:func:`set_policy`, :func:`allow_directory`, :func:`set_audit`, :func:`set_token_store` and :func:`clear_caches` act on the whole process
+and belong to the application, not to a library in it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import os
 from typing import Any
 
 from . import _call
+from ._audit import set_audit
 from ._cancel import CancelToken
 from ._connection import Connection, OptionValue, quote_value
 from ._errors import (
@@ -94,6 +95,7 @@ __all__ = [
     "clear_caches",
     "option_table",
     "quote_value",
+    "set_audit",
     "set_policy",
     "set_token_store",
     "stats",

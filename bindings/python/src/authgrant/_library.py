@@ -26,6 +26,7 @@ OUT = POINTER(c_void_p)
 
 OPEN_URL = CFUNCTYPE(c_int32, c_char_p, c_void_p)
 REFRESH_TOKEN = CFUNCTYPE(None, c_char_p, c_void_p)
+AUDIT = CFUNCTYPE(None, c_char_p, c_void_p)
 LOG = CFUNCTYPE(None, c_int32, c_char_p, c_void_p)
 SIGN = CFUNCTYPE(c_int32, POINTER(c_uint8), c_size_t, POINTER(c_uint8), c_size_t, POINTER(c_size_t), c_void_p)
 STORE_GET = CFUNCTYPE(c_int32, c_char_p, POINTER(c_uint8), c_size_t, POINTER(c_size_t), POINTER(c_int64), c_void_p)
@@ -123,6 +124,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "set_signer": (c_int32, c_void_p, c_char_p, SIGN, c_void_p, OUT),
     "set_policy": (c_int32, c_uint32, c_uint32, OUT),
     "allow_directory": (c_int32, c_char_p, OUT),
+    "set_audit": (c_int32, AUDIT, c_void_p, OUT),
     "set_token_store": (c_int32, POINTER(TokenStoreFunctions), OUT),
     "clear_caches": (None,),
     "cancel_token_new": (c_int32, OUT, OUT),
