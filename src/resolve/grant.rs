@@ -8,6 +8,7 @@ use super::{
     PresignedAssertion, TokenEndpointConfig,
 };
 use crate::base::error::OptionError;
+use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::jwt;
 use crate::net::header_value::basic_authorization;
@@ -163,8 +164,8 @@ impl OptionResolver<'_> {
                 self.check_token_audience(&jwt, inputs.profile);
                 Some(Flow::SignedJwt(Box::new(jwt)))
             }
-            AuthMethod::AccessToken => Some(Flow::AccessToken(self.require_secret(OptionId::AccessToken)?)),
-            AuthMethod::BearerToken => Some(Flow::AccessToken(self.require_secret(OptionId::SecurityToken)?)),
+            AuthMethod::AccessToken => Some(Flow::AccessToken(self.require_token(OptionId::AccessToken)?)),
+            AuthMethod::BearerToken => Some(Flow::AccessToken(self.require_token(OptionId::SecurityToken)?)),
             AuthMethod::HeaderToken => {
                 let value = self.require_secret(OptionId::SecurityToken)?;
                 Some(Flow::Headers(vec![self.header_with_value(value)?]))
@@ -178,5 +179,11 @@ impl OptionResolver<'_> {
             AuthMethod::None => Some(Flow::Headers(Vec::new())),
             _ => None,
         }
+    }
+
+    fn require_token(&mut self, name: OptionId) -> Option<Secret> {
+        let token = self.require_secret(name)?;
+        self.check_header_value(name, &token);
+        Some(token)
     }
 }

@@ -235,14 +235,15 @@ impl OptionResolver<'_> {
 
     /// The rule of ODBC 4.0: an access token is used until it expires, then it is renewed by the other
     /// credentials.
-    fn preset_token(&self, flow: &Flow) -> PresetToken {
+    fn preset_token(&mut self, flow: &Flow) -> PresetToken {
         let is_renewable = matches!(flow, Flow::TokenEndpoint(_)) && flow.is_user_bound();
         let is_used = is_renewable || matches!(flow, Flow::AccessToken(_));
         let expires = self.text(OptionId::AccessTokenExpires).filter(|_| is_used);
-        PresetToken {
-            token: self.secret(OptionId::AccessToken).filter(|_| is_renewable),
-            expires_at: expires.and_then(|text| clock::parse_rfc3339(&text)),
+        let token = self.secret(OptionId::AccessToken).filter(|_| is_renewable);
+        if let Some(token) = &token {
+            self.check_header_value(OptionId::AccessToken, token);
         }
+        PresetToken { token, expires_at: expires.and_then(|text| clock::parse_rfc3339(&text)) }
     }
 
     fn timeout(&self, name: OptionId, default: i64) -> Option<Duration> {

@@ -387,6 +387,24 @@ fn authorization_header_of_model_conflicts_with_basic_auth() {
 }
 
 #[test]
+fn configured_token_with_line_break_is_invalid() {
+    let renewable = "am=54;RefreshToken=r;TokenEndpoint=https://a/t";
+    for (string, option) in [
+        ("am=50", "AccessToken"),
+        (renewable, "AccessToken"),
+        ("am=34", "SecurityToken"),
+        ("am=25", "SecurityToken"),
+    ] {
+        for (value, is_valid) in [("a~ b", true), ("a\r\nX: y", false), ("a\n", false), ("\u{e9}", false)] {
+            let resolution = resolve(&Options::parse(&format!("{string};{option}={{{value}}}")).unwrap());
+            let error = resolution.config.as_ref().err();
+            assert_eq!(error.is_none(), is_valid, "{string} {value:?}: {error:?}");
+            assert!(error.is_none_or(|error| error.concerns(option)), "{error:?}");
+        }
+    }
+}
+
+#[test]
 fn unsent_authorization_header_warns() {
     let warned = |options: &Options| {
         let resolution = resolve(options);

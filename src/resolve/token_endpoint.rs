@@ -227,14 +227,16 @@ impl OptionResolver<'_> {
         if let Err(reason) = header_value::validate_header_name(&name) {
             self.add_error(OptionError::Invalid, OptionId::AuthHeader, reason);
         }
-        if !header_value::is_valid_header_value(value.reveal()) {
-            self.add_error(
-                OptionError::Invalid,
-                OptionId::SecurityToken,
-                "contains an invalid character for a header value, such as a line break",
-            );
-        }
+        self.check_header_value(OptionId::SecurityToken, &value);
         Some(HttpHeader { name, value })
+    }
+
+    /// Checks a value that is sent in a header: with a line break in it, it would be several headers.
+    pub(super) fn check_header_value(&mut self, name: OptionId, value: &Secret) {
+        if !header_value::is_valid_header_value(value.reveal()) {
+            let text = "contains an invalid character for a header value, such as a line break";
+            self.add_error(OptionError::Invalid, name, text);
+        }
     }
 }
 

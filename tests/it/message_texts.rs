@@ -125,6 +125,7 @@ const OFFLINE: &[&str] = &[
     "am=OAuth2-JWTClientAssertion;ClientID=c;ClientAssertion=a.b.c;JWTCertStore=/nowhere.p12;TokenURI=POST https://login.example/t",
     "ClaimsIssuer=me;RefreshToken=r;TokenURI=POST https://login.example/t",
     "am=50;AccessToken={a b}",
+    "am=50;AccessToken={a\r\nX: b}",
     "am=50;AccessToken=a;AccessTokenExpires=yesterday",
     "am=55;ClaimsIssuer=me;clsub=u;ClaimsAudience=a;CacheScope=Forever",
     "am=55;ClaimsIssuer=me;clsub=u;ClaimsAudience=a;KeyFileCheck=2",

@@ -28,9 +28,10 @@ fn byte_order_mark_is_ignored_in_every_text() {
             open(&format!("am=55;ClaimsIssuer=me;JWTCertStore={key};RestConfigFile={model}")).unwrap();
         assert!(connection.get_headers().unwrap().contains(&("X-Key".to_owned(), "v".to_owned())));
         dir.write("token", encode("sécret\r\n"));
-        let connection = open("am=50").unwrap();
-        connection.set_option("AccessToken", &format!("file:{}", dir.path("token"))).unwrap();
-        assert_eq!(connection.get_token().unwrap().value(), "sécret");
+        let connection = open("am=0;User=u").unwrap();
+        connection.set_option("Password", &format!("file:{}", dir.path("token"))).unwrap();
+        let basic = ("Authorization".to_owned(), "Basic dTpzw6ljcmV0".to_owned());
+        assert_eq!(connection.get_headers().unwrap(), [basic]);
     }
     let string = "\u{feff}am=50;AccessToken=t";
     let connection = open(string).unwrap();
