@@ -92,7 +92,9 @@ impl EndpointUrl {
     pub fn with_port(&self, port: u16) -> Result<Self, String> {
         let authority = self.uri.authority().map_or("", Authority::as_str);
         let host = self.uri.host().unwrap_or_default();
-        Self::parse(&self.text.replacen(authority, &format!("{host}:{port}"), 1))
+        // Not by a search in the whole text, because the scheme may contain a host such as `h`.
+        let (scheme, rest) = self.text.split_once("://").unwrap_or_default();
+        Self::parse(&format!("{scheme}://{host}:{port}{}", rest.strip_prefix(authority).unwrap_or_default()))
     }
 
     /// Whether the scheme is https.
@@ -337,6 +339,8 @@ mod tests {
         let url = EndpointUrl::parse_redirect_uri("http://127.0.0.1:0/cb?a=http://127.0.0.1:0").unwrap();
         let with_port = url.with_port(4711).unwrap();
         assert_eq!(with_port.as_str(), "http://127.0.0.1:4711/cb?a=http://127.0.0.1:0");
+        let short_host = EndpointUrl::parse("https://h/h").unwrap().with_port(4711).unwrap();
+        assert_eq!(short_host.as_str(), "https://h:4711/h");
         assert_eq!(EndpointUrl::parse_redirect_uri("http://[::1]:0").unwrap().port(), 0);
         for invalid in ["https://127.0.0.1:0/", "http://192.0.2.1:0/", "http://127.0.0.1:/"] {
             assert!(EndpointUrl::parse_redirect_uri(invalid).is_err(), "{invalid}");
