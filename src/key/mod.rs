@@ -40,6 +40,8 @@ pub use crate::key::certificate::cert_header::CertHeader;
 pub use crate::key::certificate::x509::CertificateInfo;
 pub use cache::KeyCache;
 pub use callback_signer::{CallbackSigner, SignFn};
+#[cfg(fuzzing)]
+pub use crypto::integrity::fuzzing::set_accept_corruption;
 pub use list::{ListedKey, StoreContents, list};
 pub use metadata::{BoxAppSettings, GoogleServiceAccount, KeyFileMetadata};
 pub use open::open;

@@ -4,6 +4,7 @@ pub(super) mod algorithm;
 pub(super) mod cipher;
 pub(super) mod decrypt_error;
 pub(super) mod digest;
+pub(super) mod integrity;
 pub(super) mod kdf_budget;
 pub(super) mod password;
 pub(super) mod pbe;

@@ -6,7 +6,6 @@
 //! bytes, so that a truncated file is not reported as a wrong password. The formats differ in the protection
 //! of keys, and only JCEKS may contain secret keys.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA1_OUTPUT_LEN};
 use zeroize::Zeroizing;
 
@@ -18,6 +17,7 @@ use crate::key::asn1::oid;
 use crate::key::asn1::tag::{OCTET_STRING, SEQUENCE};
 use crate::key::crypto::algorithm;
 use crate::key::crypto::decrypt_error::DecryptError;
+use crate::key::crypto::integrity;
 use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
 use crate::key::crypto::pbe::EncryptionScheme;
@@ -248,7 +248,10 @@ fn verify_store_digest(source: &KeySource, signed: &[u8], digest: &[u8]) -> Resu
     }
     let password = source.password.as_ref().map(Secret::reveal).unwrap_or_default();
     let found = sha1(&[&password_utf16_be(password), WHITENER, signed]);
-    verify_slices_are_equal(found.as_ref(), digest).map_err(|_| match source.password {
+    if integrity::is_intact(found.as_ref(), digest) {
+        return Ok(());
+    }
+    Err(match source.password {
         Some(_) => source.wrong_password_error(source.option_names().password),
         None => source.no_password_error(),
     })
@@ -326,8 +329,11 @@ fn decrypt_jks_keystream(
         mask = sha1(&[&password, mask.as_ref()]);
     }
     let found = sha1(&[&password, &plain]);
-    verify_slices_are_equal(found.as_ref(), digest).map_err(|_| DecryptError::WrongPasswordOrAltered)?;
-    Ok(plain)
+    if integrity::is_intact(found.as_ref(), digest) {
+        Ok(plain)
+    } else {
+        Err(DecryptError::WrongPasswordOrAltered)
+    }
 }
 
 fn damaged_key_error(source: &KeySource, entry: &JksEntry<'_>) -> Error {

@@ -1,7 +1,6 @@
 //! Verification of the MAC of a PKCS#12 store: PKCS#12's own MAC (RFC 7292 section 4 and appendix B) and
 //! PBMAC1 (RFC 9579).
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
 use crate::key::asn1::ber::BerElement;
@@ -9,6 +8,7 @@ use crate::key::asn1::oid;
 use crate::key::asn1::tag::{INTEGER, OCTET_STRING, SEQUENCE};
 use crate::key::crypto::decrypt_error::DecryptError;
 use crate::key::crypto::digest::DigestAlgorithm;
+use crate::key::crypto::integrity;
 use crate::key::crypto::kdf_budget::{KdfBudget, KdfCost};
 use crate::key::crypto::password::PasswordEncodings;
 use crate::key::crypto::pbe::{Kdf, check_oid, read_digest_algorithm};
@@ -32,9 +32,8 @@ pub(super) fn verify_mac(
     let mut info = fields.next_required()?.children(SEQUENCE)?;
     let algorithm = info.next_required()?.children(SEQUENCE)?;
     let expected = info.next_required()?.octet_string(OCTET_STRING)?;
-    let matches = |hash: DigestAlgorithm, key: &[u8]| {
-        verify_slices_are_equal(&hash.hmac(key, content), &expected).is_ok()
-    };
+    let matches =
+        |hash: DigestAlgorithm, key: &[u8]| integrity::is_intact(&hash.hmac(key, content), &expected);
 
     let mut algorithm_fields = algorithm;
     if check_oid(algorithm_fields.next_required()?.oid()?, FORBID_WEAK_DIGESTS)? == PBMAC1 {
