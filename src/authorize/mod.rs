@@ -9,6 +9,8 @@ mod authorization_response;
 mod authorization_url;
 mod browser;
 mod browser_login;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod loopback_listener;
 mod page;
 mod pkce;

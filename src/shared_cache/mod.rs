@@ -16,6 +16,8 @@
 //! If the store fails, the process goes on as without a store: it does not share, and no token is lost.
 
 mod entry;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod identity;
 #[cfg(all(test, feature = "model"))]
 mod loom_tests;

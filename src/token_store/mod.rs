@@ -12,6 +12,13 @@ mod registry;
 #[cfg(test)]
 pub(crate) mod testing;
 
+/// What fuzz targets use of the stores.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use super::folder::fuzzing::*;
+    pub use super::redis::fuzzing::*;
+}
+
 use std::time::Duration;
 
 use crate::base::call::CallContext;

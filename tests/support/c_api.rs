@@ -276,6 +276,11 @@ pub fn failing_token_store() -> RawTokenStore {
 }
 
 impl Connection {
+    /// Takes the ownership of an open handle.
+    pub fn from_handle(handle: *mut Handle) -> Self {
+        Self(handle)
+    }
+
     pub fn handle(&self) -> *mut Handle {
         self.0
     }

@@ -9,6 +9,8 @@
 //! folder nothing depends on its path any more.
 
 mod entry;
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
 mod location;
 mod message;
 mod open_folder;

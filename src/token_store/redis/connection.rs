@@ -253,7 +253,7 @@ impl From<Failure> for ReceiveFailure {
 }
 
 /// The text of an error reply. EXEC returns those of its commands in an array.
-fn error_text(reply: &Reply) -> Option<&str> {
+pub(super) fn error_text(reply: &Reply) -> Option<&str> {
     match reply {
         Reply::Error(text) => Some(text),
         Reply::Array(items) => items.iter().find_map(|item| match item {

@@ -8,6 +8,8 @@
 
 mod connection;
 mod context;
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
 mod pool;
 mod resp;
 mod server_error;
