@@ -3,10 +3,13 @@
 #![no_main]
 
 use authgrant::key::Pkcs11Uri;
-use authgrant_fuzz::{CANARY, CANARY_MARK, check_text};
+use authgrant_fuzz::{CANARY, CANARY_MARK, check_text, has_canary};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
+    if has_canary(text) {
+        return;
+    }
     if let Ok(uri) = Pkcs11Uri::parse(text) {
         assert!(Pkcs11Uri::has_scheme(text) && !Pkcs11Uri::has_pin(text));
         assert_eq!(uri.as_configured(), text);
@@ -20,11 +23,9 @@ fuzz_target!(|text: &str| {
             assert_eq!(reversed.key_attributes(), uri.key_attributes());
         }
     }
-    if !text.contains(CANARY) {
-        // A value is in no message; the name of an attribute may be.
-        let planted = text.replace(&format!("={CANARY_MARK}"), &format!("={CANARY}"));
-        if let Err(reason) = Pkcs11Uri::parse(&planted) {
-            check_text(&reason);
-        }
+    // A value is in no message; the name of an attribute may be.
+    let planted = text.replace(&format!("={CANARY_MARK}"), &format!("={CANARY}"));
+    if let Err(reason) = Pkcs11Uri::parse(&planted) {
+        check_text(&reason);
     }
 });

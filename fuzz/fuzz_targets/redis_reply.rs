@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use authgrant::base::secret::Secret;
 use authgrant::token_store::fuzzing::{Received, decode_redis_reply, redis_error};
 use authgrant::token_store::{RedisLocation, StoreLocation};
-use authgrant_fuzz::{CANARY, CANARY_MARK, check_error};
+use authgrant_fuzz::{CANARY, CANARY_MARK, check_error, has_canary};
 use libfuzzer_sys::fuzz_target;
 
 static LOCATION: LazyLock<RedisLocation> =
@@ -19,6 +19,9 @@ static LOCATION: LazyLock<RedisLocation> =
     });
 
 fuzz_target!(|bytes: &[u8]| {
+    if has_canary(bytes) {
+        return;
+    }
     let Received::Reply(length, error) = decode_redis_reply(bytes) else { return };
     assert!((1..=bytes.len()).contains(&length));
     assert_eq!(decode_redis_reply(&bytes[..length]), Received::Reply(length, error.clone()));

@@ -6,11 +6,11 @@ use authgrant::base::error::{Error, OptionError};
 use authgrant::base::sanitize;
 use authgrant::base::url::{self, EndpointUrl};
 use authgrant::token_store::StoreLocation;
-use authgrant_fuzz::{CANARY, check_error, check_secrets, check_text};
+use authgrant_fuzz::{CANARY, check_error, check_secrets, check_text, has_canary};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    if text.contains(CANARY) {
+    if has_canary(text) {
         return;
     }
     for parse in [EndpointUrl::parse, EndpointUrl::parse_redirect_uri] {

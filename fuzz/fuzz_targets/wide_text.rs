@@ -8,10 +8,13 @@ use std::ptr;
 use authgrant::ffi::connection::authgrant_open_wide;
 use authgrant::ffi::text::authgrant_to_wide;
 use authgrant_fuzz::c_api::{Connection, collect_failures, open};
-use authgrant_fuzz::{check_connection, check_failure, files};
+use authgrant_fuzz::{check_connection, check_failure, files, has_canary};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
+    if has_canary(bytes) {
+        return;
+    }
     files::confine();
     for unit_size in [2, 4] {
         open_wide(bytes, unit_size);

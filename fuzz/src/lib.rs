@@ -17,6 +17,11 @@ pub const CANARY: &str = "cAnArY7Qz0Kx5Wv9";
 /// The text that stands for [`CANARY`] in the input of some targets.
 pub const CANARY_MARK: &str = "@@";
 
+/// Whether `input` has the canary in it, so that it is no secret there. libFuzzer takes it from comparisons.
+pub fn has_canary(input: impl AsRef<[u8]>) -> bool {
+    input.as_ref().windows(CANARY.len()).any(|window| window == CANARY.as_bytes())
+}
+
 /// Checks an error, and all others of its chain.
 pub fn check_error(error: &Error) {
     for error in std::iter::once(error).chain(error.additional()) {
