@@ -1,6 +1,6 @@
 # Commands of this project. The work is in scripts/; each script can be run alone.
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop soak check mutants bench lib install uninstall package wheel generated mock-server setup clean
+.PHONY: help demo test interop fuzz soak check mutants bench lib install uninstall package wheel generated mock-server setup clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -14,12 +14,17 @@ test: ## run all tests but `make interop`: Rust, C and C++, Python, Go, real ser
 interop: ## run the tests with the large servers that others wrote: Keycloak and Hydra
 	@scripts/test.sh keycloak hydra
 
-soak: ## corrupt key files at every byte, fork 50,000 times alongside busy threads, fail each system call, run with sanitizers (more than an hour)
+fuzz: ## run each target of fuzz/ for 20 seconds, as `make test` does
+	@scripts/test.sh fuzz
+
+soak: ## corrupt key files at every byte, fork 50,000 times alongside busy threads, fail each system call, run with sanitizers, fuzz for an hour (two hours and a half)
 	AUTHGRANT_SOAK=1 cargo test --test it key_
 	AUTHGRANT_FORKS=50000 AUTHGRANT_VALGRIND=0 scripts/test.sh c
 	scripts/sanitize.sh thread
 	scripts/sanitize.sh address
 	AUTHGRANT_FAULTS=all scripts/test.sh faults
+	scripts/setup.sh build fuzz
+	scripts/fuzz.sh 360
 
 check: ## run the checks that need no server: format, lints, documentation, licences, header, exported symbols
 	@scripts/check.sh

@@ -5,6 +5,7 @@ set -euo pipefail
 
 scripts/setup.sh build binutils
 cargo fmt --all --check
+cargo fmt --manifest-path fuzz/Cargo.toml --check
 cargo clippy --quiet --workspace --all-targets -- -D warnings
 cargo clippy --quiet --lib --no-default-features -- -D warnings
 scripts/doc.sh

@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis sharing faults valgrind locales strace sqlite binutils wheel zig cargo-deny miri mutants recipes)
+ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis sharing faults valgrind locales strace sqlite binutils wheel zig cargo-deny miri fuzz mutants recipes)
 MORE=(bench hydra keycloak)
 MISSING=()
 UPDATED=
@@ -364,6 +364,27 @@ has_miri() {
     installed=$(rustup component list --toolchain nightly --installed 2>/dev/null) \
         && grep -q '^miri' <<<"$installed" && grep -q '^rust-src' <<<"$installed"
 }
+
+# The sanitizers are in nightly only.
+part_fuzz() {
+    part_build
+    has_nightly || {
+        if [ -z "${AUTHGRANT_NO_INSTALL:-}" ] && has rustup; then
+            echo "installing nightly Rust"
+            rustup toolchain install nightly --profile minimal >/dev/null 2>&1 || true
+        fi
+        has_nightly || MISSING+=("nightly Rust (rustup toolchain install nightly)")
+    }
+    has "$TOOLS/bin/cargo-fuzz" || has cargo-fuzz || {
+        if [ -z "${AUTHGRANT_NO_INSTALL:-}" ]; then
+            echo "building cargo-fuzz (about a minute, once)"
+            cargo install --quiet cargo-fuzz --locked --version 0.13.2 --root "$TOOLS" || true
+        fi
+        has "$TOOLS/bin/cargo-fuzz" || MISSING+=("cargo-fuzz (cargo install cargo-fuzz --locked --version 0.13.2 --root target/tools)")
+    }
+}
+
+has_nightly() { rustc +nightly --version >/dev/null 2>&1; }
 
 # Exactly this version: scripts/mutants/survivors.txt has the names that it gives to mutants.
 part_mutants() {

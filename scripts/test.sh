@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, model, miri, mutants, symbols, c, faults, packages, python, go, recipes, samples, interop, browser, network, pkcs11, redis, sharing, pages;
+# test.sh [PART...]: rust, model, miri, mutants, fuzz, symbols, c, faults, packages, python, go, recipes, samples, interop, browser, network, pkcs11, redis, sharing, pages;
 # `all`, or no part: all of these in this order. The parts keycloak and hydra run only by name (`make interop`, .ci/run), because their servers are
 # large.
 #
@@ -9,7 +9,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust model miri mutants symbols c faults packages python go recipes samples interop browser network pkcs11 redis sharing pages)
+ALL=(rust model miri mutants fuzz symbols c faults packages python go recipes samples interop browser network pkcs11 redis sharing pages)
 MORE=(keycloak hydra)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
@@ -37,6 +37,7 @@ run_miri() {
     MIRIFLAGS='-Zmiri-permissive-provenance -Zmiri-many-seeds=0..8' cargo +nightly miri test -p miri_tests --lib
 }
 run_mutants() { scripts/mutants.sh sample; }
+run_fuzz() { scripts/fuzz.sh 20; }
 run_symbols() {
     scripts/symbols.sh "$AUTHGRANT_LIBRARY" &&
         scripts/split-debug.sh "$AUTHGRANT_LIBRARY" "$SCRATCH/split" &&
@@ -83,6 +84,7 @@ needs() {
         model) echo build ;;
         miri) echo build miri ;;
         mutants) echo build mutants ;;
+        fuzz) echo build fuzz ;;
         symbols) echo build binutils ;;
         c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl zig sqlite locales valgrind || echo build openssl zig sqlite locales ;;
         faults) echo build faults ;;
@@ -114,7 +116,7 @@ build() {
 count() {
     case $1 in
         rust | model | network | pkcs11 | redis) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
-        c | faults | packages | browser | pages | mutants) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
+        c | faults | packages | browser | pages | mutants | fuzz) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         python | recipes | samples | interop | sharing | keycloak | hydra) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
             if ($i ~ /^(failed|error)/) f += $(i-1) } } END { print p + 0, f + 0 }' "$LOG" ;;
@@ -134,6 +136,7 @@ names() {
         faults) sed -n 's/^ok \([^:]*\).*/scripts\/faults.sh::\1/p' "$LOG" ;;
         packages) sed -n 's/^ok /scripts\/test-packages.sh::/p' "$LOG" ;;
         mutants) sed -n 's/^ok /scripts\/mutants.sh::/p' "$LOG" ;;
+        fuzz) sed -n 's/^ok /scripts\/fuzz.sh::/p' "$LOG" ;;
         browser) sed -n 's/^ok /tests\/interop\/browser\/run.mjs::/p' "$LOG" ;;
     esac
 }
@@ -156,7 +159,7 @@ part() {
         REPORT+=("$name: NOT RUN: $missing")
         return
     fi
-    if { [[ $name =~ ^(rust|model|miri|mutants|network|pkcs11|redis|pages)$ ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
+    if { [[ $name =~ ^(rust|model|miri|mutants|fuzz|network|pkcs11|redis|pages)$ ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
         read -r here wrong < <(count "$name")
         # A part that passes counts at least once, even if it reports no tests.
         [ $((here + wrong)) -gt 0 ] || here=1
