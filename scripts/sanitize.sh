@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # sanitize.sh thread|address: builds the library and Rust's standard library with a sanitizer, and runs programs of tests/c with it.
 #
-# thread finds data races, address finds invalid accesses and leaks. Needs nightly Rust with rust-src. AWS-LC is instrumented by the C compiler,
-# except its assembler code; the programs are not. The build is in build/sanitize. Prints one line `ok NAME` or `not ok NAME` for each test.
+# thread finds data races, address finds invalid accesses and leaks. Needs nightly Rust with rust-src. AWS-LC is instrumented by the C
+# compiler, except its assembler code; the programs are not. The build is in build/sanitize. Prints one line `ok NAME` or `not ok NAME`
+# for each test.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 . scripts/datadirect.sh

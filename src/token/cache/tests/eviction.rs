@@ -23,7 +23,7 @@ fn inserted_token_is_used_until_removed() {
 }
 
 fn numbered_key(number: usize) -> CacheKey {
-    CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &number)
+    cache_key(&number.to_string())
 }
 
 impl CacheFixture {

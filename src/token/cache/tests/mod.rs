@@ -5,7 +5,6 @@ use std::ffi::CString;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use super::*;
@@ -56,7 +55,7 @@ impl Clock for CacheTestClock {
 }
 
 fn cache_key(subject: &str) -> CacheKey {
-    CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &subject)
+    CacheKey::from_name(subject)
 }
 
 fn token(value: &str, lifetime: Option<i64>, clock: &CacheTestClock) -> AccessToken {
