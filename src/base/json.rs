@@ -4,7 +4,7 @@
 /// (an object with one member), so that 1 MiB of `{"":0},` would take 100 MiB.
 const MAX_VALUES: usize = 10_000;
 
-/// Whether the JSON `text` may have more than [`MAX_VALUES`] values. The characters that begin or separate values are
+/// Whether the JSON `text` may have more than 10,000 values. The characters that begin or separate values are
 /// counted in strings, too: that is more than enough of them, and needs no parser.
 #[must_use]
 pub fn has_too_many_values(text: &[u8]) -> bool {
