@@ -19,6 +19,10 @@ pub(super) const MAX_REPLIES_LEN: usize = 1 << 20;
 /// The maximum nesting of a reply: that of XREAD has five levels of arrays.
 const MAX_DEPTH: u32 = 5;
 
+/// The maximum number of values in a reply; those to our commands have less than twenty. A value takes 32 bytes, and three
+/// bytes of a reply are enough for one.
+const MAX_VALUES: usize = 1000;
+
 /// The maximum length of the header of an array.
 const MAX_ARRAY_HEADER_LEN: usize = 24;
 
@@ -51,12 +55,18 @@ fn to_frames<'a>((name, arguments): &Command<'a>) -> Vec<BorrowedFrame<'a>> {
 
 /// Decodes the reply at the beginning of `bytes` and returns it with its length; `None` if it is incomplete.
 pub(super) fn decode_reply(bytes: &[u8]) -> std::result::Result<Option<(Reply, usize)>, MalformedReply> {
-    decode_nested(bytes, MAX_DEPTH)
+    let mut values_left = MAX_VALUES;
+    decode_nested(bytes, MAX_DEPTH, &mut values_left)
 }
 
 /// Arrays are decoded here: redis-protocol decodes them by recursion without a limit, so that a server could
-/// exhaust the stack.
-fn decode_nested(bytes: &[u8], depth: u32) -> std::result::Result<Option<(Reply, usize)>, MalformedReply> {
+/// exhaust the stack. `values_left` is the number of values that the reply may still have.
+fn decode_nested(
+    bytes: &[u8],
+    depth: u32,
+    values_left: &mut usize,
+) -> std::result::Result<Option<(Reply, usize)>, MalformedReply> {
+    *values_left = values_left.checked_sub(1).ok_or(MalformedReply)?;
     if bytes.first() != Some(&b'*') {
         return decode(bytes).map_err(|_| MalformedReply);
     }
@@ -70,11 +80,12 @@ fn decode_nested(bytes: &[u8], depth: u32) -> std::result::Result<Option<(Reply,
     let mut items = Vec::new();
     match length.ok_or(MalformedReply)? {
         -1 => return Ok(Some((Reply::Null, used))),
-        // Each item has three bytes at least, so the length of `bytes` bounds their number.
         length @ 0.. => {
             for _ in 0..length {
                 let rest = bytes.get(used..).unwrap_or_default();
-                let Some((item, item_len)) = decode_nested(rest, depth)? else { return Ok(None) };
+                let Some((item, item_len)) = decode_nested(rest, depth, values_left)? else {
+                    return Ok(None);
+                };
                 items.push(item);
                 used = used.saturating_add(item_len);
             }
@@ -120,6 +131,18 @@ mod tests {
             for length in 0..text.len() {
                 assert_eq!(decode_reply(&bytes[..length]), Ok(None), "{length} bytes of {text:?}");
             }
+        }
+    }
+
+    #[test]
+    fn number_of_values_is_bounded() {
+        let array = |length: usize| format!("*{length}\r\n") + &":1\r\n".repeat(length);
+        let nested = |length: usize| format!("*2\r\n*0\r\n{}", array(length));
+        for text in [array(MAX_VALUES - 1), nested(MAX_VALUES - 3)] {
+            assert!(decode_reply(text.as_bytes()).unwrap().is_some());
+        }
+        for text in [array(MAX_VALUES), nested(MAX_VALUES - 2)] {
+            assert_eq!(decode_reply(text.as_bytes()), Err(MalformedReply));
         }
     }
 
