@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::base::cache_key::CacheKey;
 use crate::base::clock::format_rfc3339_millis;
+use crate::base::error::ErrorKind;
 use crate::base::sanitize;
 use crate::base::status::Status;
 use crate::sys;
@@ -142,9 +143,9 @@ impl Event {
         }
     }
 
-    /// Sets the status of a request, and its duration: until now.
-    pub fn finish(&mut self, status: Status) {
-        self.status = Some(status.name());
+    /// Sets the status of a request, which is OK without a `failure`, and its duration: until now.
+    pub fn finish(&mut self, failure: Option<&ErrorKind>) {
+        self.status = Some(failure.map_or(Status::Ok, ErrorKind::status).name());
         self.duration_ms = Some(to_millis(self.started.elapsed()));
     }
 
@@ -288,7 +289,7 @@ mod tests {
                 expires_in: Some(i64::MIN),
                 ..event()
             };
-            event.finish(Status::InvalidConnectionString);
+            event.finish(Some(&ErrorKind::ConnectionString { offset: 0 }));
             let json = event.to_json();
             assert!(json.len() <= 4096 && json.len() > 1500, "{c:?}: {}", json.len());
             assert!(!json.chars().any(sanitize::is_unsafe), "{json}");

@@ -1,7 +1,7 @@
 //! Audit events of requests to an authorization server.
 
 use crate::base::audit::{self, Event, EventKind};
-use crate::base::error::{Error, Status};
+use crate::base::error::{Error, ErrorKind};
 use crate::base::url::EndpointUrl;
 use crate::grants::context::GrantContext;
 use crate::net::http::{RequestError, Response};
@@ -113,10 +113,10 @@ impl RequestEvent {
         });
     }
 
-    /// Delivers the event.
-    pub(super) fn finish(self, status: Status) {
+    /// Delivers the event of a request that succeeded or failed.
+    pub(super) fn finish(self, failure: Option<&ErrorKind>) {
         if let Some(mut event) = self.0 {
-            event.finish(status);
+            event.finish(failure);
             audit::record(&event);
         }
     }
@@ -125,6 +125,6 @@ impl RequestEvent {
     pub(super) fn finish_logoff(mut self, failure: Option<&Error>) {
         let oauth_error = failure.and_then(Error::oauth_error);
         self.describe(|event| event.oauth_error = oauth_error.as_deref().map(Into::into));
-        self.finish(failure.map_or(Status::Ok, Error::status));
+        self.finish(failure.map(Error::kind));
     }
 }

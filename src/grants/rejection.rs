@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use crate::base::error::{Cause, Error, ErrorKind, OAuthReason, Status};
+use crate::base::error::{Cause, Error, ErrorKind, OAuthReason};
 use crate::base::sanitize;
 use crate::grants::client_auth::{ClientAuthMethod, client_auth_method};
 use crate::grants::error_class::{ErrorClass, classify_error, matches_pattern};
@@ -24,8 +24,8 @@ pub(super) struct RejectedRequest<'a> {
 
 impl RejectedRequest<'_> {
     /// The status of the error.
-    pub(super) fn status(&self, endpoint_config: &TokenEndpointConfig) -> Status {
-        ErrorKind::from(rejection_reason(&self.response, &self.request, endpoint_config)).status()
+    pub(super) fn error_kind(&self, endpoint_config: &TokenEndpointConfig) -> ErrorKind {
+        rejection_reason(&self.response, &self.request, endpoint_config).into()
     }
 }
 

@@ -8,7 +8,7 @@ use std::cell::LazyCell;
 use std::time::{Duration, Instant};
 
 use crate::base::cache_key::CacheKey;
-use crate::base::error::{Error, Result, Status, WarningKind};
+use crate::base::error::{Error, Result, WarningKind};
 use crate::base::log::LogLevel;
 use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
@@ -256,10 +256,10 @@ impl<'a> TokenClient<'_, 'a> {
     }
 
     fn finish_event(&self, mut event: RequestEvent, outcome: &Outcome<'_>) {
-        let status = match outcome {
-            Outcome::Token(_) => Status::Ok,
-            Outcome::Rejected(rejected) => rejected.status(self.endpoint_config),
-            Outcome::Unreachable(failure) => failure.error.status(),
+        let failure = match outcome {
+            Outcome::Token(_) => None,
+            Outcome::Rejected(rejected) => Some(rejected.error_kind(self.endpoint_config)),
+            Outcome::Unreachable(failure) => Some(failure.error.kind().clone()),
         };
         event.describe(|event| match outcome {
             Outcome::Token(issued) => {
@@ -271,7 +271,7 @@ impl<'a> TokenClient<'_, 'a> {
             }
             Outcome::Unreachable(_) => {}
         });
-        event.finish(status);
+        event.finish(failure.as_ref());
     }
 
     fn parse_response(&self, response: &Response, request: TokenRequest<'a>) -> Outcome<'a> {
