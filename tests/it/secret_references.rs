@@ -12,7 +12,7 @@ use authgrant::ffi::status::*;
 use authgrant::options::table::{OptionId, OptionSpec, TABLE};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use mock_server::{ClientAuth, ClientOptions, Config, MockServer};
 
 /// A connection whose access token is `reference`, set by the caller.
@@ -90,6 +90,15 @@ fn application_may_reference_env_and_file() {
     );
 }
 
+/// The password to which `reference` refers, in the header of method 0.
+fn referenced_password(reference: &str) -> String {
+    let connection = open("AuthenticationMethod=0;User=u").unwrap();
+    connection.set_option("Password", reference).unwrap();
+    let [(_, header)] = &connection.get_headers().unwrap()[..] else { panic!("one header") };
+    let pair = STANDARD.decode(header.strip_prefix("Basic ").unwrap()).unwrap();
+    String::from_utf8(pair).unwrap().strip_prefix("u:").unwrap().to_owned()
+}
+
 #[test]
 fn file_reference_trims_final_newline_without_recursion() {
     let dir = TestDir::new();
@@ -103,12 +112,8 @@ fn file_reference_trims_final_newline_without_recursion() {
         ("literal:a", "literal:a"),
         ("ä", "ä"),
     ] {
-        let path = dir.write("token", content);
-        assert_eq!(
-            open_with_token_reference(&format!("file:{path}")).get_token().unwrap().value(),
-            value,
-            "{content:?}"
-        );
+        let path = dir.write("password", content);
+        assert_eq!(referenced_password(&format!("file:{path}")), value, "{content:?}");
     }
     for (text, value) in [("literal:env:PATH", "env:PATH"), ("File:x", "File:x"), (" env:PATH", " env:PATH")]
     {
