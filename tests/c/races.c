@@ -46,7 +46,8 @@ static void get(authgrant_connection *connection, int round) {
 static void reject(authgrant_connection *connection, int round) {
     authgrant_token *token = NULL;
     authgrant_error *error = NULL;
-    check_documented(authgrant_get_token(connection, &token, &error), error);
+    authgrant_status status = authgrant_get_token(connection, &token, &error);
+    check_documented(status, error);
     if (token != NULL && round % 2 == 0) CHECK(authgrant_reject_token(connection, token, NULL) == AUTHGRANT_OK);
     authgrant_token_free(token);
 }
