@@ -23,11 +23,18 @@ fuzz_target!(|request: &[u8]| {
     }
     respond(request);
     if let Ok(text) = str::from_utf8(request)
-        && ["?code=", "&code="].iter().any(|name| text.contains(&format!("{name}{CANARY_MARK}&")))
+        && has_marked_code(text)
     {
         respond(text.replace(CANARY_MARK, CANARY).as_bytes());
     }
 });
+
+/// Whether the query of the request has the parameter `code` with the mark as its value.
+fn has_marked_code(request: &str) -> bool {
+    let target = request.split(['\r', '\n', ' ', '#']).nth(1).unwrap_or_default();
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').any(|parameter| parameter.strip_prefix("code=") == Some(CANARY_MARK))
+}
 
 fn respond(request: &[u8]) {
     for with_nonce in [false, true] {

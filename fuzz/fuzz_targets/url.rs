@@ -10,7 +10,8 @@ use authgrant_fuzz::{CANARY, check_error, check_secrets, check_text, has_canary}
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    if has_canary(text) {
+    // Also if it is there without the question marks, which `check_redaction` removes.
+    if has_canary(text.replace('?', "")) {
         return;
     }
     for parse in [EndpointUrl::parse, EndpointUrl::parse_redirect_uri] {
