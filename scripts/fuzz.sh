@@ -4,6 +4,7 @@
 #
 # Prints the executions of each and `ok fuzz TARGET`, or what it found and `not ok fuzz TARGET`. The input is then in
 # build/fuzz/found/TARGET: `fuzz.sh repeat FILE TARGET` runs it again. Inputs that reach new code are kept in build/fuzz/corpus.
+# AUTHGRANT_FUZZ_SEED=0 chooses other inputs in each run; by default they are the same, so that a test does not fail by chance.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -53,7 +54,7 @@ run_target() {
     local target=$1 found=build/fuzz/found/$1 corpus=build/fuzz/corpus/$1
     mkdir -p "$found" "$corpus" "fuzz/corpus/$target"
     dictionary "$target" >"$SCRATCH/$target.dict"
-    "$BINARIES/$target" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$found/" \
+    "$BINARIES/$target" -max_total_time="$seconds" -seed="${AUTHGRANT_FUZZ_SEED:-1}" -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$found/" \
         -dict="$SCRATCH/$target.dict" "$corpus" "fuzz/corpus/$target" >"$SCRATCH/$target.log" 2>&1 && touch "$SCRATCH/$target.passed"
 }
 
