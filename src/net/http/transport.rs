@@ -22,7 +22,7 @@ use crate::net::http::request::ConnectionReuse;
 use crate::net::http::request_context::RequestContext;
 use crate::net::http::tcp::{TcpConnector, TimedStream};
 use crate::net::socket::{self, ConnectionPhase, SharedSocket, SocketContext};
-use crate::net::tls::{HandshakeStage, TransportConfig};
+use crate::net::tls::{self, HandshakeStage, TransportConfig};
 
 /// Sizes of the input buffer (for the response's head) and the output buffer (for the longest request line: a
 /// query with an assertion, where a URI has at most 64 KiB).
@@ -156,22 +156,7 @@ struct TlsStream {
 
 impl TlsStream {
     fn send(&mut self, bytes: &[u8], tcp_stream: &mut TimedStream) -> Result<(), ureq::Error> {
-        self.write_all(bytes, tcp_stream).map_err(|error| self.write_error(error, tcp_stream))
-    }
-
-    /// Encrypts and sends `bytes`. `Stream::write` would hide a failed send and then repeat it: the request would be
-    /// sent on a connection that has failed, and its response be taken for a truncated one.
-    fn write_all(&mut self, mut bytes: &[u8], tcp_stream: &mut TimedStream) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let accepted = self.conn.writer().write(bytes)?;
-            bytes = bytes.get(accepted..).unwrap_or_default();
-            while self.conn.wants_write() {
-                if self.conn.write_tls(tcp_stream)? == 0 {
-                    return Err(io::ErrorKind::WriteZero.into());
-                }
-            }
-        }
-        Ok(())
+        tls::write_all(&mut self.conn, bytes, tcp_stream).map_err(|error| self.write_error(error, tcp_stream))
     }
 
     /// Returns the TLS alert that the server sent before it closed the connection during a write, if any: in

@@ -11,6 +11,7 @@ mod error_text;
 mod provider;
 mod trust_store;
 mod verifier;
+mod write;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -36,6 +37,7 @@ use crate::key::{KeyCache, KeySource};
 use crate::net::proxy::ProxyConfig;
 use crate::net::tls::trust_store::{read_trust_store, trust_store_error, trust_store_read_error};
 
+pub use self::write::write_all;
 pub use crate::base::file::FileVersion;
 
 /// TLS and proxy settings of a connection. Connections are reused only between equal configurations.

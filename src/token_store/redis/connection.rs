@@ -11,7 +11,7 @@ use super::resp::{self, Command, MAX_REPLIES_LEN, Reply};
 use super::server_error::server_error;
 use crate::base::error::{Error, NetworkError, Result, io_error_text};
 use crate::net::socket::{self, ConnectionPhase, SharedSocket, SocketContext, SocketError};
-use crate::net::tls::HandshakeStage;
+use crate::net::tls::{self, HandshakeStage};
 
 /// The number of bytes that are received at once.
 const CHUNK_LEN: usize = 16 << 10;
@@ -158,10 +158,10 @@ impl Connection {
 
     fn send(&mut self, bytes: &[u8], context: &StoreContext<'_>) -> io::Result<()> {
         let mut stream = ContextStream { socket: &self.socket, context };
-        let Some(tls) = &mut self.tls else { return stream.write_all(bytes) };
-        // `write_all` hides errors while rustls has buffer space; `flush` reports them.
-        let mut stream = Stream::new(&mut **tls, &mut stream);
-        stream.write_all(bytes).and_then(|()| stream.flush())
+        match &mut self.tls {
+            Some(tls) => tls::write_all(tls, bytes, &mut stream),
+            None => stream.write_all(bytes),
+        }
     }
 
     fn receive_replies(
