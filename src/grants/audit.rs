@@ -113,10 +113,10 @@ impl RequestEvent {
         });
     }
 
-    /// Delivers the event of a request that succeeded or failed.
-    pub(super) fn finish(self, failure: Option<&ErrorKind>) {
+    /// Delivers the event of a request. `failure` is the error of one that failed.
+    pub(super) fn finish(self, failure: impl FnOnce() -> Option<ErrorKind>) {
         if let Some(mut event) = self.0 {
-            event.finish(failure);
+            event.finish(failure().as_ref());
             audit::record(&event);
         }
     }
@@ -125,6 +125,6 @@ impl RequestEvent {
     pub(super) fn finish_logoff(mut self, failure: Option<&Error>) {
         let oauth_error = failure.and_then(Error::oauth_error);
         self.describe(|event| event.oauth_error = oauth_error.as_deref().map(Into::into));
-        self.finish(failure.map(Error::kind));
+        self.finish(|| failure.map(|error| error.kind().clone()));
     }
 }

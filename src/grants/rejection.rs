@@ -23,7 +23,7 @@ pub(super) struct RejectedRequest<'a> {
 }
 
 impl RejectedRequest<'_> {
-    /// The status of the error.
+    /// The kind of the error.
     pub(super) fn error_kind(&self, endpoint_config: &TokenEndpointConfig) -> ErrorKind {
         rejection_reason(&self.response, &self.request, endpoint_config).into()
     }

@@ -256,11 +256,6 @@ impl<'a> TokenClient<'_, 'a> {
     }
 
     fn finish_event(&self, mut event: RequestEvent, outcome: &Outcome<'_>) {
-        let failure = match outcome {
-            Outcome::Token(_) => None,
-            Outcome::Rejected(rejected) => Some(rejected.error_kind(self.endpoint_config)),
-            Outcome::Unreachable(failure) => Some(failure.error.kind().clone()),
-        };
         event.describe(|event| match outcome {
             Outcome::Token(issued) => {
                 let AccessToken { expires_at, issued_at, .. } = issued.access_token;
@@ -271,7 +266,11 @@ impl<'a> TokenClient<'_, 'a> {
             }
             Outcome::Unreachable(_) => {}
         });
-        event.finish(failure.as_ref());
+        event.finish(|| match outcome {
+            Outcome::Token(_) => None,
+            Outcome::Rejected(rejected) => Some(rejected.error_kind(self.endpoint_config)),
+            Outcome::Unreachable(failure) => Some(failure.error.kind().clone()),
+        });
     }
 
     fn parse_response(&self, response: &Response, request: TokenRequest<'a>) -> Outcome<'a> {
