@@ -6,7 +6,7 @@
 //! them.
 
 use std::fmt;
-use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -84,7 +84,7 @@ impl ConfiguredPath {
         if self.confined {
             return self.try_allowed_directories(sys::open_beneath);
         }
-        Ok(open_nonblocking(&self.path)?)
+        Ok(sys::open_nonblocking(&self.path)?)
     }
 
     /// The result of `open` for the first allowed directory that the path does not leave.
@@ -306,7 +306,7 @@ impl fmt::Display for ReadError {
 /// If the file cannot be read.
 pub fn read_file(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Metadata), ReadError> {
     check_regular_file(&std::fs::metadata(path)?, MAX_BYTES)?;
-    read_opened(open_nonblocking(path)?, MAX_BYTES)
+    read_opened(sys::open_nonblocking(path)?, MAX_BYTES)
 }
 
 fn read_opened(mut file: File, max_bytes: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), ReadError> {
@@ -314,19 +314,6 @@ fn read_opened(mut file: File, max_bytes: u64) -> Result<(Zeroizing<Vec<u8>>, Me
     check_regular_file(&metadata, max_bytes)?;
     let content = read_fixed(&mut file, metadata.len())?;
     Ok((content, metadata))
-}
-
-#[cfg(unix)]
-fn open_nonblocking(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-    sys::avoid_standard_streams(options.open(path)?)
-}
-
-#[cfg(not(unix))]
-fn open_nonblocking(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).open(path)
 }
 
 fn check_regular_file(metadata: &Metadata, max_bytes: u64) -> Result<(), ReadError> {
@@ -429,7 +416,7 @@ mod tests {
         let path = directory.path().join("pipe");
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || sender.send(open_nonblocking(&path).is_ok()));
+        std::thread::spawn(move || sender.send(sys::open_nonblocking(&path).is_ok()));
         assert_eq!(receiver.recv_timeout(Duration::from_secs(5)), Ok(true));
     }
 }

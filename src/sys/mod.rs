@@ -32,7 +32,7 @@ pub use environment::{env_var, home_dir, host_name, is_secure_execution, program
 pub use file_lock::FileLock;
 pub use fork::{DescriptorRegistration, ForkSafe, generation, install_fork_handlers, prewarm_before_fork};
 pub use fork_gate::with_forks_blocked;
-pub use open_beneath::{BeneathError, metadata_beneath, open_beneath};
+pub use open_beneath::{BeneathError, metadata_beneath, open_beneath, open_nonblocking};
 pub use per_process::PerProcess;
 pub use poll::{PollFd, wait_any, wait_readable, wait_writable};
 pub use random::{check_random, fill_random};

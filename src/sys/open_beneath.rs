@@ -75,16 +75,18 @@ fn open_and_compare(directory: &Path, relative: &Path) -> Result<File, BeneathEr
     if is_beneath(&file, directory, relative)? { Ok(file) } else { Err(BeneathError::Outside) }
 }
 
+/// Opens the file at `path` for reading. Does not wait for the writer of a FIFO.
 #[cfg(unix)]
-fn open_nonblocking(path: &Path) -> io::Result<File> {
+pub fn open_nonblocking(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     avoid_standard_streams(options.open(path)?)
 }
 
+/// Opens the file at `path` for reading.
 #[cfg(not(unix))]
-fn open_nonblocking(path: &Path) -> io::Result<File> {
+pub fn open_nonblocking(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 
