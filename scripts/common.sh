@@ -44,6 +44,15 @@ functions_in() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# free_port: prints a port of 127.0.0.1 without a listener.
+free_port() {
+    local port
+    for port in $(shuf -n 20 -i 20000-32000); do
+        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+    done
+    fail "no free port"
+}
+
 # try NAME COMMAND...: a test. Prints `ok NAME`, or the output of the command and `not ok NAME`, and then sets failed=1.
 try() {
     local name=$1

@@ -36,14 +36,6 @@ control() {
     exec 4>&-
 }
 
-free_port() {
-    local port
-    for port in $(shuf -n 20 -i 20000-32000); do
-        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
-    done
-    fail "no free port"
-}
-
 # wait_for COMMAND...: waits until it succeeds, for at most a minute.
 wait_for() {
     for _ in $(seq 600); do

@@ -168,15 +168,6 @@ shares_token() {
         ! grep -F '[token cache]' <<<"$output" && [ -s "$store/tokens.db" ] && ! grep -raF "$token" "$store"
 }
 
-# free_port: prints a port of 127.0.0.1 without a listener.
-free_port() {
-    local port
-    for port in $(shuf -n 20 -i 20000-32000); do
-        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
-    done
-    fail "no free port"
-}
-
 # control ACTION JSON: sends a control request to the mock server.
 control() {
     local authority=${SERVER_URL#http://}
