@@ -12,9 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void check(authgrant_status status, authgrant_error *error) {
+/* The address of the error, because the call that sets it is an argument, too; NULL without one. */
+static void check(authgrant_status status, authgrant_error **error) {
     if (status == AUTHGRANT_OK) return;
-    die(authgrant_error_message(error));
+    die(error == NULL ? authgrant_status_name(status) : authgrant_error_message(*error));
 }
 
 /* Opens a connection with a key store, extra options, and those of BENCH_OPTIONS. */
@@ -29,7 +30,7 @@ static authgrant_connection *open_with(const char *key, const char *extra) {
                  "JWTCertStore=%s;Scope=signature impersonation;ScopeIn=Claim;TokenURI=POST %s;TrustStore=%s;%s%s",
                  key, url, ca, options == NULL ? "" : options, extra) < 0)
         die("asprintf");
-    check(authgrant_open(text, &connection, &error), error);
+    check(authgrant_open(text, &connection, &error), &error);
     free(text);
     free(url);
     free(ca);
@@ -48,7 +49,7 @@ static int get(void *connection) {
     authgrant_token *token = NULL;
     authgrant_error *error = NULL;
 
-    check(authgrant_get_token(connection, &token, &error), error);
+    check(authgrant_get_token(connection, &token, &error), &error);
     if (authgrant_token_value(token)[0] == 0) die("empty token");
     authgrant_token_free(token);
     return 0;
@@ -65,7 +66,7 @@ static void set_user(authgrant_connection *connection, int number) {
     authgrant_error *error = NULL;
 
     snprintf(name, sizeof name, "user%05d@example.com", number);
-    check(authgrant_set_option(connection, "ClaimsSubject", name, &error), error);
+    check(authgrant_set_option(connection, "ClaimsSubject", name, &error), &error);
 }
 
 /* ---- reading a cached token */
@@ -98,7 +99,7 @@ static int sign(void *connection) {
     char *assertion = NULL;
     authgrant_error *error = NULL;
 
-    check(authgrant_create_assertion(connection, &assertion, &error), error);
+    check(authgrant_create_assertion(connection, &assertion, &error), &error);
     authgrant_string_free(assertion);
     return 0;
 }
@@ -242,7 +243,7 @@ static void look_up(authgrant_connection *connection) {
     authgrant_token *token = NULL;
     authgrant_error *error = NULL;
 
-    check(authgrant_get_token_with(connection, &options, &token, &error), error);
+    check(authgrant_get_token_with(connection, &options, &token, &error), &error);
     authgrant_token_free(token);
 }
 
@@ -258,7 +259,7 @@ static void run_gateway(int count, int equal) {
 
         snprintf(text, sizeof text, "AuthenticationMethod=JWT;ClaimsIssuer=gateway;JWTSecret=01234567890123456789012345678901;"
                  "JWTLifetime=3600;ClaimsSubject=user%d@example.com", equal ? 0 : i);
-        check(authgrant_open(text, &connections[i], &error), error);
+        check(authgrant_open(text, &connections[i], &error), &error);
     }
     for (int round = 0; round < 2; round++) {
         started = wall_ns();

@@ -1,6 +1,7 @@
 /* Calls after the destruction of the library's thread-local data: from the destructor of a C++ thread_local, from a pthread key
  * destructor and from an atexit handler. Each call requires the network, because no token is cached for its scope. */
 #include "authgrant.h"
+#include "get_token.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,48 +17,38 @@ extern void *__dso_handle;
 
 static atomic_int passed_runs;
 
-static authgrant_connection *open_with_scope(const char *scope) {
-    authgrant_connection *connection = NULL;
-    authgrant_error *error = NULL;
-    char text[4096];
-    snprintf(text, sizeof text, "Scope=%s;%s", scope, connection_string);
-    if (authgrant_open(text, &connection, &error) != AUTHGRANT_OK) {
-        fprintf(stderr, "open: %s\n", authgrant_error_message(error));
-        exit(1);
-    }
-    return connection;
-}
-
-static int is_ok(const char *where, const char *call, authgrant_status status, authgrant_error *error) {
+/* The address of the error, because the call that sets it is an argument, too. */
+static int is_ok(const char *where, const char *call, authgrant_status status, authgrant_error **error) {
     if (status == AUTHGRANT_OK) return 1;
-    fprintf(stderr, "%s: %s: %s %s\n", where, call, authgrant_status_name(status), authgrant_error_message(error));
-    authgrant_error_free(error);
+    fprintf(stderr, "%s: %s: %s %s\n", where, call, authgrant_status_name(status), authgrant_error_message(*error));
+    authgrant_error_free(*error);
+    *error = NULL;
     return 0;
 }
 
 /* Calls that a driver may make during shutdown. */
 static int exercise_api(const char *where, const char *scope) {
-    authgrant_connection *connection = open_with_scope(scope);
+    authgrant_connection *connection = open_with_scope(connection_string, scope);
     authgrant_token *token = NULL;
     authgrant_headers *headers = NULL;
     authgrant_error *error = NULL;
     char *text = NULL;
-    int ok = is_ok(where, "get_token", authgrant_get_token(connection, &token, &error), error);
+    int ok = is_ok(where, "get_token", authgrant_get_token(connection, &token, &error), &error);
     ok &= token != NULL && authgrant_token_length(token) > 0;
     authgrant_token_free(token);
-    ok &= is_ok(where, "get_token again", authgrant_get_token(connection, &token, &error), error);
-    ok &= is_ok(where, "reject_token", authgrant_reject_token(connection, token, &error), error);
+    ok &= is_ok(where, "get_token again", authgrant_get_token(connection, &token, &error), &error);
+    ok &= is_ok(where, "reject_token", authgrant_reject_token(connection, token, &error), &error);
     authgrant_token_free(token);
-    ok &= is_ok(where, "get_headers", authgrant_get_headers(connection, &headers, &error), error);
+    ok &= is_ok(where, "get_headers", authgrant_get_headers(connection, &headers, &error), &error);
     authgrant_headers_free(headers);
-    ok &= is_ok(where, "create_assertion", authgrant_create_assertion(connection, &text, &error), error);
+    ok &= is_ok(where, "create_assertion", authgrant_create_assertion(connection, &text, &error), &error);
     authgrant_string_free(text);
-    ok &= is_ok(where, "validate", authgrant_validate(connection, &text, &error), error);
+    ok &= is_ok(where, "validate", authgrant_validate(connection, &text, &error), &error);
     authgrant_string_free(text);
-    ok &= is_ok(where, "set_option", authgrant_set_option(connection, "LoginTimeout", "30", &error), error);
-    ok &= is_ok(where, "get_stats", authgrant_get_stats(&text, &error), error);
+    ok &= is_ok(where, "set_option", authgrant_set_option(connection, "LoginTimeout", "30", &error), &error);
+    ok &= is_ok(where, "get_stats", authgrant_get_stats(&text, &error), &error);
     authgrant_string_free(text);
-    ok &= is_ok(where, "logoff", authgrant_logoff(connection, &error), error);
+    ok &= is_ok(where, "logoff", authgrant_logoff(connection, &error), &error);
     authgrant_close(connection);
     return ok;
 }
@@ -104,7 +95,7 @@ int main(int argc, char **argv) {
     static char scopes[2][8] = {"one", "two"};
     for (int i = 0; i < 2; i++) pthread_create(&threads[i], NULL, thread_body, scopes[i]);
     for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
-    last_connection = open_with_scope("last");
+    last_connection = open_with_scope(connection_string, "last");
     authgrant_token *token = NULL;
     if (authgrant_get_token(last_connection, &token, NULL) != AUTHGRANT_OK) return 1;
     authgrant_token_free(token);
