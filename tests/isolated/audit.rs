@@ -370,26 +370,28 @@ extern "C" fn blocking_callback(_: *const c_char, _: *mut c_void) {
     permitted.unwrap().recv().unwrap();
 }
 
-/// Makes the next call of [`blocking_callback`] block.
-fn prepare_blocking_callback() -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
+/// Runs `body` while another thread is in [`blocking_callback`], which returns after `body` has sent the permission.
+fn with_callback_in_progress(body: impl FnOnce(mpsc::Sender<()>)) {
+    let server = start_mock_server(Config::http());
     let (entered_sender, entered) = mpsc::channel();
     let (permit, permitted) = mpsc::channel();
     *ENTERED.lock().unwrap() = Some(entered_sender);
     *PERMITTED.lock().unwrap() = Some(permitted);
-    (entered, permit)
+    assert_eq!(set_audit(Some(blocking_callback)), []);
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| get_token(&minimal_string(&server, "")).unwrap().value());
+        entered.recv().unwrap();
+        body(permit);
+        call.join().unwrap();
+    });
 }
 
 #[test]
 fn removal_waits_for_callback_in_progress() {
     run_in_fresh_process("removal_waits_for_callback_in_progress", || {
-        let server = start_mock_server(Config::http());
-        let (entered, permit) = prepare_blocking_callback();
-        assert_eq!(set_audit(Some(blocking_callback)), []);
-        std::thread::scope(|scope| {
-            let call = scope.spawn(|| get_token(&minimal_string(&server, "")).unwrap().value());
-            entered.recv().unwrap();
+        with_callback_in_progress(|permit| {
             let (removed_sender, removed) = mpsc::channel();
-            scope.spawn(move || removed_sender.send(set_audit(None)).unwrap());
+            let removal = std::thread::spawn(move || removed_sender.send(set_audit(None)).unwrap());
             // The removal has begun when another callback can be set.
             while !set_audit(Some(store_event)).is_empty() {
                 std::thread::yield_now();
@@ -397,7 +399,7 @@ fn removal_waits_for_callback_in_progress() {
             assert!(removed.try_recv().is_err(), "the removal waits");
             permit.send(()).unwrap();
             assert_eq!(removed.recv().unwrap(), []);
-            call.join().unwrap();
+            removal.join().unwrap();
         });
     });
 }
@@ -440,15 +442,9 @@ fn forked_child_keeps_callback() {
 #[test]
 fn forked_child_does_not_wait_for_calls_of_parent() {
     run_in_fresh_process("forked_child_does_not_wait_for_calls_of_parent", || {
-        let server = start_mock_server(Config::http());
-        let (entered, permit) = prepare_blocking_callback();
-        assert_eq!(set_audit(Some(blocking_callback)), []);
-        std::thread::scope(|scope| {
-            let call = scope.spawn(|| get_token(&minimal_string(&server, "")).unwrap().value());
-            entered.recv().unwrap();
+        with_callback_in_progress(|permit| {
             assert_in_child(|| set_audit(None).is_empty() && set_audit(Some(store_event)).is_empty());
             permit.send(()).unwrap();
-            call.join().unwrap();
         });
     });
 }
