@@ -17,14 +17,8 @@ interop: ## run the tests with the large servers that others wrote: Keycloak and
 fuzz: ## run each target of fuzz/ for 20 seconds, as `make test` does
 	@scripts/test.sh fuzz
 
-soak: ## corrupt key files at every byte, fork 50,000 times alongside busy threads, fail each system call, run with sanitizers, fuzz for an hour (two hours and a half)
-	AUTHGRANT_SOAK=1 cargo test --test it key_
-	AUTHGRANT_FORKS=50000 AUTHGRANT_VALGRIND=0 scripts/test.sh c
-	scripts/sanitize.sh thread
-	scripts/sanitize.sh address
-	AUTHGRANT_FAULTS=all scripts/test.sh faults
-	scripts/setup.sh build fuzz
-	AUTHGRANT_FUZZ_SEED=0 scripts/fuzz.sh 360
+soak: ## run the long tests and write docs/soak-report.md: damaged key files, 50,000 forks, sanitizers, each failing system call, schedules, an hour of fuzzing
+	@scripts/soak.sh
 
 check: ## run the checks that need no server: format, lints, documentation, licences, header, exported symbols
 	@scripts/check.sh

@@ -26,6 +26,7 @@ struct CountingAllocator;
 
 static ALLOCATED_BYTES: AtomicUsize = AtomicUsize::new(0);
 static PEAK_BYTES: AtomicUsize = AtomicUsize::new(0);
+static OPENED: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: every call is forwarded to the system allocator with the caller's arguments.
 unsafe impl GlobalAlloc for CountingAllocator {
@@ -111,6 +112,7 @@ fn read_file(path: &Path) -> Vec<u8> {
 
 /// Opens `content`, and checks memory, duration and status. Returns the status, or `None` if it signs.
 fn try_open(name: &str, content: &[u8], password: &str) -> Option<i32> {
+    OPENED.fetch_add(1, Ordering::Relaxed);
     let connection = open(&format!("am=55;ClaimsIssuer=me;JWTCertPassword={password}")).unwrap();
     connection.set_option("JWTPrivateKey", &STANDARD.encode(content)).unwrap();
     let before = ALLOCATED_BYTES.load(Ordering::Relaxed);
@@ -174,6 +176,7 @@ fn corrupted_key_file_never_crashes() {
     if is_soak() {
         mutate_corpus();
     }
+    println!("{} damaged key files", OPENED.load(Ordering::Relaxed));
 }
 
 /// 64 seeded mutations of each file that key_corpus.rs opens.
