@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # soak.sh [STEP...]: runs the long tests one after another, all or those that are named, and writes what they counted to
-# docs/soak-report.md.
+# docs/soak-report.md. Of steps that are not named, the report has the last run, with its commit.
 #
 #   keys       a byte of each key file changed, at every position
 #   forks      50,000 forks beside busy threads, and the other C programs
@@ -64,7 +64,8 @@ run() {
     read -r passed wrong < <(count "$log")
     [ "$wrong" = 0 ] || result=FAILED
     [ "$result" = passed ] || failed=1
-    printf '| %s | %s | %d | %d | %s | %s |\n' "$1" "$result" "$passed" "$wrong" "$(detail "$1")" "$(minutes $((SECONDS - begin)))" >>"$SCRATCH/rows"
+    printf '| %s | %s | %d | %d | %s | %s | %s | %s |\n' "$1" "$result" "$passed" "$wrong" "$(detail "$1")" "$(minutes $((SECONDS - begin)))" \
+        "$(git rev-parse --short HEAD)" "$(date -u +%F)" >"$LOGS/$1.row"
 }
 
 write_report() {
@@ -75,13 +76,13 @@ write_report() {
 
 Written by \`make soak\`; [testing.md](testing.md) says what each step is for.
 
-$(date -u +%F), commit $(git rev-parse --short HEAD), $(nproc) × $cpu, Linux $(uname -r), $(rustc -V | cut -d ' ' -f 1,2); $(minutes "$SECONDS") in all (minutes:seconds).
+$(nproc) × $cpu, Linux $(uname -r), $(rustc -V | cut -d ' ' -f 1,2). Durations are in minutes:seconds.
 
-| step | result | passed | failed | | duration |
-| --- | --- | --: | --: | --- | --: |
-$(cat "$SCRATCH/rows")
+| step | result | passed | failed | | duration | commit | date |
+| --- | --- | --: | --: | --- | --: | --- | --- |
+$(for step in "${ALL[@]}"; do cat "$LOGS/$step.row" 2>/dev/null || true; done)
 END
-    [ -f "$LOGS/fuzz.log" ] && [[ " ${steps[*]} " == *" fuzz "* ]] || return 0
+    [ -f "$LOGS/fuzz.log" ] || return 0
     printf '\n| fuzz target | executions |\n| --- | --: |\n'
     sed -nE 's/^([a-z0-9_]+): ([0-9]+) executions$/| \1 | \2 |/p' "$LOGS/fuzz.log"
 }

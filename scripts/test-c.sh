@@ -95,9 +95,9 @@ run() {
     local name=$1
     shift
     [ -x "$out/$name" ] || return 0 # reported above
-    try "$name" timeout 120 "$out/$name" "$@"
+    try "$name" timeout "${limit:-120}" "$out/$name" "$@"
     if [ -x "$out/$name.san" ]; then
-        try "$name with sanitizers" timeout 300 "$out/$name.san" "$@"
+        try "$name with sanitizers" timeout "${limit:-300}" "$out/$name.san" "$@"
     fi
     if [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && ! no_valgrind "$name"; then
         # A child cannot free what the threads of its parent held, and does not touch what it shares with its parent.
@@ -127,7 +127,8 @@ run two_copies "$library/libauthgrant.so" "$SCRATCH/copy.so" "$text"
 run fork "$text"
 run fork_first "$text"
 # These tokens are signed without the network, so many children can run; `make soak` runs 50,000.
-run fork_stress "AuthenticationMethod=JWT;ClaimsIssuer=me;JWTCertStore=$KEY_STORE;JWTCertPassword=secret" "${AUTHGRANT_FORKS:-600}"
+forks=${AUTHGRANT_FORKS:-600}
+limit=$((300 + forks / 20)) run fork_stress "AuthenticationMethod=JWT;ClaimsIssuer=me;JWTCertStore=$KEY_STORE;JWTCertPassword=secret" "$forks"
 run token "$text"
 run sqlite_store "$SCRATCH/store.db"
 run token_store "$text" "$SCRATCH/shared.db"
