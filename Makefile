@@ -1,6 +1,6 @@
 # Commands of this project. The work is in scripts/; each script can be run alone.
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop fuzz soak check mutants bench lib install uninstall package wheel generated mock-server setup clean
+.PHONY: help demo test interop fuzz soak check coverage mutants bench lib install uninstall package wheel generated mock-server setup clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -22,6 +22,9 @@ soak: ## run the long tests and write docs/soak-report.md: damaged key files, 50
 
 check: ## run the checks that need no server: format, lints, documentation, licences, header, exported symbols
 	@scripts/check.sh
+
+coverage: ## measure which lines of src the Rust tests execute, and list in build/coverage those that none does
+	@scripts/coverage.sh
 
 mutants: ## run the mutation tests of the modules in .cargo/mutants.toml (some hours; `make test` runs a sample)
 	@scripts/mutants-orderings.sh

@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis sharing faults valgrind locales strace sqlite binutils wheel zig cargo-deny miri fuzz mutants recipes)
-MORE=(bench hydra keycloak)
+MORE=(bench coverage hydra keycloak)
 MISSING=()
 UPDATED=
 
@@ -400,6 +400,21 @@ part_mutants() {
 }
 
 has_cargo_mutants() { [ "$(PATH=$TOOLS/bin:$PATH cargo-mutants mutants --version 2>/dev/null)" = "cargo-mutants 27.1.0" ]; }
+
+part_coverage() {
+    if [ -z "${AUTHGRANT_NO_INSTALL:-}" ]; then
+        has_llvm_tools || { echo "installing the LLVM tools of Rust"; rustup component add llvm-tools >/dev/null 2>&1 || true; }
+        has_cargo_llvm_cov || {
+            echo "building cargo-llvm-cov (about a minute, once)"
+            cargo install --quiet cargo-llvm-cov --locked --version 0.9.1 --root "$TOOLS" || true
+        }
+    fi
+    has_llvm_tools || MISSING+=("the LLVM tools of Rust (rustup component add llvm-tools)")
+    has_cargo_llvm_cov || MISSING+=("cargo-llvm-cov (cargo install cargo-llvm-cov --locked --version 0.9.1 --root target/tools)")
+}
+
+has_llvm_tools() { ls "$(rustc --print sysroot)"/lib/rustlib/*/bin/llvm-profdata >/dev/null 2>&1; }
+has_cargo_llvm_cov() { PATH=$TOOLS/bin:$PATH has cargo-llvm-cov; }
 
 parts=("$@")
 [ $# -gt 0 ] || parts=("${ALL[@]}")
