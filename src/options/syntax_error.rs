@@ -32,14 +32,12 @@ impl<'a> PrecedingOption<'a> {
 impl From<SyntaxError> for Error {
     fn from(error: SyntaxError) -> Self {
         let preceding = PrecedingOption::find(&error);
+        let advice = advice(error.kind, preceding);
         let text = match (error.kind, preceding) {
-            (SyntaxErrorKind::TooLong(length), _) => {
-                format!("connection string too long ({length} bytes, limit {MAX_STRING_LEN})")
-            }
-            (kind, None) => format!("at offset {}: {}", error.offset, advice(kind, None)),
-            (kind, Some(option)) => {
+            (SyntaxErrorKind::TooLong(_), _) => advice,
+            (_, None) => format!("at offset {}: {advice}", error.offset),
+            (_, Some(option)) => {
                 let position = if option.pair.is_none() { "in the value of" } else { "after" };
-                let advice = advice(kind, Some(option));
                 format!("{position} {}, at offset {}: {advice}", option.name_as_written, error.offset)
             }
         };
@@ -55,7 +53,9 @@ impl From<SyntaxError> for Error {
 fn advice(kind: SyntaxErrorKind, preceding: Option<PrecedingOption<'_>>) -> String {
     let name = preceding.map_or("Name", |option| option.name_as_written);
     match kind {
-        SyntaxErrorKind::TooLong(_) => String::new(),
+        SyntaxErrorKind::TooLong(length) => {
+            format!("connection string too long ({length} bytes, limit {MAX_STRING_LEN})")
+        }
         SyntaxErrorKind::MissingEqualsSign => {
             format!("expected \"=\" after the option name{}", semicolon_advice(preceding))
         }
