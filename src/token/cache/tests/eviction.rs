@@ -104,6 +104,19 @@ fn failed_requests_evict_no_token() {
 }
 
 #[test]
+fn error_stays_cached_when_lease_ends() {
+    let fixture = CacheFixture::new();
+    let lease = fixture.cache.lease(numbered_key(0));
+    // More entries without a token than the limit.
+    fixture.fail(0..1100);
+    drop(lease);
+    let cached = fixture.get_with_key(numbered_key(0), || panic!("the error is cached"));
+    assert!(matches!(cached.unwrap_err().cause(), Cause::NegativeCache { .. }));
+    fixture.fail(1100..2200);
+    assert_eq!(fixture.cache.entry_count(), 1000);
+}
+
+#[test]
 fn entry_with_flight_is_not_evicted() {
     let fixture = CacheFixture::new();
     let obtained = fixture.get_with_key(numbered_key(0), || {
