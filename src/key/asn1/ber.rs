@@ -192,6 +192,12 @@ mod tests {
     }
 
     #[test]
+    fn octet_string_of_other_elements_is_malformed() {
+        let (string, _) = BerElement::parse_first(&[0x24, 6, 4, 1, 1, 2, 1, 0]).unwrap();
+        assert_eq!(string.octet_string(OCTET_STRING), Err(MalformedBer));
+    }
+
+    #[test]
     fn truncated_or_deeply_nested_ber_is_malformed() {
         for bytes in [
             &[0x30][..],

@@ -103,6 +103,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn number_of_elements_is_bounded() {
+        let null = [5, 0];
+        assert_eq!(parse_elements(&null.repeat(MAX_ELEMENTS)).unwrap().len(), MAX_ELEMENTS);
+        assert!(parse_elements(&null.repeat(MAX_ELEMENTS + 1)).is_none());
+    }
+
+    #[test]
+    fn content_range_follows_length_octets() {
+        for (bytes, range) in [
+            (&[0x30, 0x7F][..], Some((2, 0x81))),
+            (&[0x30, 0x81, 0x80], Some((3, 0x83))),
+            (&[0x30, 0x82, 1, 2], Some((4, 0x0106))),
+            (&[0x30, 0x83, 1, 2, 3], Some((5, 0x01_0208))),
+            (&[0x30, 0x84, 1, 2, 3, 4], Some((6, 0x0102_030A))),
+            (&[0x30, 0x85, 0, 0, 0, 0, 1], None),
+            (&[0x30, 0x82, 1], None),
+            (&[0x31, 0], None),
+        ] {
+            assert_eq!(sequence_content_range(bytes), range, "{bytes:x?}");
+        }
+    }
+
+    #[test]
     fn length_has_long_form_from_128() {
         for (length, header) in [
             (0x7F, &[0x04, 0x7F][..]),
