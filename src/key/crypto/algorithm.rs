@@ -90,3 +90,26 @@ pub(in crate::key) fn unsupported_text(oid: &ObjectIdentifier) -> String {
         if is_compiled_out(oid) { "which is not enabled in this build" } else { "which is not supported" };
     format!("{}, {reason}", display_name(oid))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::asn1::oid;
+
+    #[test]
+    fn weakness_depends_on_block_size_and_mode() {
+        for (dotted, name, weak) in [
+            ("1.2.840.113549.3.4", "RC4 (1.2.840.113549.3.4)", true),
+            ("1.2.840.113549.3.7", "DES-EDE3-CBC (1.2.840.113549.3.7)", true),
+            ("2.16.840.1.101.3.4.1.41", "AES-256-ECB (2.16.840.1.101.3.4.1.41)", true),
+            ("2.16.840.1.101.3.4.1.42", "AES-256-CBC (2.16.840.1.101.3.4.1.42)", false),
+            ("2.16.840.1.101.3.4.1.48", "AES-256-WRAP-PAD (2.16.840.1.101.3.4.1.48)", false),
+            ("1.2.840.113549.1.5.13", "PBES2 (1.2.840.113549.1.5.13)", false),
+            ("1.2.840.113549.1.5.3", "PBE-MD5-DES (1.2.840.113549.1.5.3)", true),
+            ("1.2.3", "1.2.3", false),
+        ] {
+            let oid = oid::parse(dotted);
+            assert_eq!((display_name(&oid).as_str(), is_weak(&oid)), (name, weak));
+        }
+    }
+}

@@ -269,3 +269,29 @@ fn add_plus_one(number: &mut [u8], addend: &[u8]) {
         carry = u16::from(high);
     }
 }
+
+#[cfg(all(test, feature = "legacy-ciphers"))]
+mod tests {
+    use super::*;
+
+    /// The first bytes of the HMAC in RFC 2202 section 2 and RFC 4231 section 4.3; that of SM3 by OpenSSL.
+    #[test]
+    fn hmac_oids_denote_their_digests() {
+        let (md5, sm3) = (DigestAlgorithm::MD5, DigestAlgorithm::Legacy(LegacyDigest::Sm3));
+        for (dotted, digest, hmac) in [
+            ("1.2.840.113549.2.6", md5, [0x75, 0x0c, 0x78, 0x3e]),
+            ("1.3.6.1.5.5.8.1.1", md5, [0x75, 0x0c, 0x78, 0x3e]),
+            ("1.2.156.10197.1.401.2", sm3, [0x2e, 0x87, 0xf1, 0xd1]),
+            ("1.2.840.113549.2.7", DigestAlgorithm::Sha1, [0xef, 0xfc, 0xdf, 0x6a]),
+            ("1.3.6.1.5.5.8.1.2", DigestAlgorithm::Sha1, [0xef, 0xfc, 0xdf, 0x6a]),
+            ("1.2.840.113549.2.9", DigestAlgorithm::Sha256, [0x5b, 0xdc, 0xc1, 0x46]),
+        ] {
+            let found = DigestAlgorithm::from_hmac_oid(&oid::parse(dotted)).unwrap();
+            assert_eq!(
+                (found, &found.hmac(b"Jefe", b"what do ya want for nothing?")[..4]),
+                (digest, &hmac[..])
+            );
+        }
+        assert_eq!(DigestAlgorithm::from_hmac_oid(&oid::MD5), None);
+    }
+}

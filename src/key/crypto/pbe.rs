@@ -135,7 +135,7 @@ impl EncryptionScheme {
         }
         let length = self.cipher.iv_len();
         if matches!(self.kdf.algorithm, KdfAlgorithm::Pkcs12) {
-            let key = self.kdf.derive_pkcs12(1, password, self.key_length);
+            let key = self.kdf.derive_key(password, self.key_length)?;
             return self.cipher.decrypt(&key, &self.kdf.derive_pkcs12(2, password, length), data);
         }
         let both = self.kdf.derive_key(password, self.key_length.checked_add(length)?)?;
@@ -349,4 +349,73 @@ fn parse_rc2_parameters(parameter: BerElement<'_>, bits: &mut u16) -> Result<Vec
         };
     }
     Ok(fields.next_required()?.octet_string(OCTET_STRING)?.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::asn1::der::{encode_element, encode_integer, encode_sequence};
+    use crate::key::asn1::tag::OID;
+
+    type Der = Zeroizing<Vec<u8>>;
+
+    fn algorithm(oid: &ObjectIdentifier, parameters: &[u8]) -> Der {
+        encode_sequence(&[&encode_element(OID, &[oid.as_bytes()]), parameters])
+    }
+
+    fn octets(length: usize) -> Der {
+        encode_element(OCTET_STRING, &[&vec![7; length]])
+    }
+
+    /// Parses PBES2 with this key derivation and AES-256-CBC.
+    fn parse_aes_scheme(kdf: &Der, iv_len: usize) -> Result<(), DecryptError> {
+        let aes = algorithm(&oid::parse("2.16.840.1.101.3.4.1.42"), &octets(iv_len));
+        let scheme = algorithm(&PBES2, &encode_sequence(&[kdf, &aes]));
+        EncryptionScheme::parse(BerElement::parse_sequence(&scheme).unwrap(), false).map(|_| ())
+    }
+
+    #[test]
+    fn iv_and_key_length_must_fit_cipher() {
+        let kdf = |length: u8| {
+            let parameters =
+                encode_sequence(&[&octets(8), &encode_integer(&[9]), &encode_integer(&[length])]);
+            algorithm(&PBKDF2, &parameters)
+        };
+        assert_eq!(parse_aes_scheme(&kdf(32), 16), Ok(()));
+        assert_eq!(parse_aes_scheme(&kdf(32), 8), Err(DecryptError::Damaged));
+        assert_eq!(parse_aes_scheme(&kdf(16), 16), Err(DecryptError::Damaged));
+        assert_eq!(parse_aes_scheme(&kdf(0), 16), Err(DecryptError::Damaged));
+    }
+
+    #[test]
+    fn scrypt_cost_must_be_power_of_two() {
+        let kdf = |n: u8| {
+            let [n, r, p] = [n, 8, 1].map(|number| encode_integer(&[number]));
+            algorithm(&SCRYPT, &encode_sequence(&[&octets(8), &n, &r, &p]))
+        };
+        assert_eq!(parse_aes_scheme(&kdf(16), 16), Ok(()));
+        for n in [0, 15, 17] {
+            assert_eq!(parse_aes_scheme(&kdf(n), 16), Err(DecryptError::Damaged), "{n}");
+        }
+    }
+
+    /// The encodings of RFC 8018 appendix B.2.3, and an IV alone.
+    #[test]
+    fn rc2_version_determines_effective_bits() {
+        let parse = |parameter: &[u8]| {
+            let mut bits = 0;
+            let (parameter, _) = BerElement::parse_first(parameter).unwrap();
+            parse_rc2_parameters(parameter, &mut bits).map(|iv| (iv.len(), bits))
+        };
+        let with_version = |version: &[u8]| parse(&encode_sequence(&[&encode_integer(version), &octets(8)]));
+        assert_eq!(parse(&octets(8)), Ok((8, 32)));
+        assert_eq!(parse(&encode_sequence(&[&octets(8)])), Ok((8, 32)));
+        for (version, bits) in [(&[160][..], 40), (&[120], 64), (&[58], 128), (&[1, 0], 256), (&[4, 0], 1024)]
+        {
+            assert_eq!(with_version(version), Ok((8, bits)));
+        }
+        for version in [&[59][..], &[255], &[4, 1], &[1, 0, 0]] {
+            assert_eq!(with_version(version), Err(DecryptError::Damaged), "{version:?}");
+        }
+    }
 }

@@ -102,6 +102,8 @@ mod tests {
         for (n, e, d) in [
             (N, E, &[0x01, 0x9E][..]),
             (&[0x0C, 0xA3], E, D),
+            // The factors are those of N, but e and d do not belong together.
+            (N, &[3], &[0x06, 0xDB]),
             (N, &[0], &[0]),
             (&[0], E, &[1]),
             (&[1], &[1], &[1]),

@@ -134,3 +134,90 @@ fn increment_counter(number: &mut [u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::algorithm::CipherAlgorithm;
+    use super::super::block_ciphers::new_cipher;
+    use super::*;
+
+    fn decrypt(
+        algorithm: CipherAlgorithm,
+        key: &[u8],
+        mode: CipherMode,
+        iv: &[u8],
+        data: &[u8],
+    ) -> Option<Vec<u8>> {
+        mode.decrypt(&*new_cipher(algorithm, key)?, iv, data).map(|plain| plain.to_vec())
+    }
+
+    /// A hexadecimal number.
+    fn bytes(text: &str) -> Vec<u8> {
+        let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    }
+
+    /// Test vectors of RFC 5649 section 6: a key of several blocks, and one of a single block.
+    #[test]
+    fn key_wrap_matches_rfc5649_test_vectors() {
+        let key = bytes("5840df6e29b02af1ab493b705bf16ea1ae8338f4dcc176a8");
+        for (wrapped, plain) in [
+            (
+                "138bdeaa9b8fa7fc61f97742e72248ee5ae6ae5360d1ae6a5f54f373fa543b6a",
+                "c37b7e6492584340bed12207808941155068f738",
+            ),
+            ("afbeb0f07dfbf5419200f2ccb50bb24f", "466f7250617369"),
+        ] {
+            let mut wrapped = bytes(wrapped);
+            let unwrap = |wrapped: &[u8]| decrypt(CipherAlgorithm::Aes, &key, CipherMode::Wrap, &[], wrapped);
+            assert_eq!(unwrap(&wrapped), Some(bytes(plain)));
+            wrapped[0] ^= 1;
+            assert_eq!(unwrap(&wrapped), None);
+        }
+    }
+
+    /// The example in the description of IDEA by its authors.
+    #[test]
+    fn idea_matches_test_vector() {
+        let key = bytes("00010002000300040005000600070008");
+        let (plain, encrypted) = (bytes("0000000100020003"), bytes("11fbed2b01986de5"));
+        let found = decrypt(CipherAlgorithm::Idea, &key, CipherMode::Ofb, &plain, &[0; 8]);
+        assert_eq!(found, Some(encrypted));
+    }
+
+    #[test]
+    fn iv_or_length_that_does_not_fit_is_rejected() {
+        let (aes, des) =
+            ((CipherAlgorithm::Aes, [1; 16].as_slice()), (CipherAlgorithm::Des, [1; 8].as_slice()));
+        for ((algorithm, key), mode, iv, length) in [
+            (aes, CipherMode::Cfb, 8, 16),
+            (aes, CipherMode::Ctr, 0, 16),
+            (aes, CipherMode::Cbc, 8, 16),
+            (aes, CipherMode::Cbc, 16, 0),
+            (aes, CipherMode::Ecb, 0, 15),
+            (aes, CipherMode::Wrap, 0, 8),
+            (aes, CipherMode::Wrap, 0, 20),
+            (des, CipherMode::Wrap, 0, 24),
+            (aes, CipherMode::Stream, 0, 16),
+        ] {
+            let found = decrypt(algorithm, key, mode, &vec![0; iv], &vec![0; length]);
+            assert_eq!(found, None, "{algorithm:?} {mode:?} {iv} {length}");
+        }
+    }
+
+    #[test]
+    fn key_length_that_cipher_lacks_is_rejected() {
+        for (algorithm, length) in [
+            (CipherAlgorithm::Aes, 20),
+            (CipherAlgorithm::Aria, 20),
+            (CipherAlgorithm::Des, 7),
+            (CipherAlgorithm::Rc2(40), 0),
+            (CipherAlgorithm::Rc2(40), 129),
+            (CipherAlgorithm::Rc2(0), 5),
+            (CipherAlgorithm::Rc2(1025), 128),
+            (CipherAlgorithm::Rc4, 16),
+        ] {
+            assert!(new_cipher(algorithm, &vec![1; length]).is_none(), "{algorithm:?} {length}");
+        }
+    }
+}

@@ -192,15 +192,16 @@ pub(in crate::key) struct NamedCipher {
 
 impl CipherFamily {
     fn with_mode(&self, mode: CipherMode) -> NamedCipher {
-        let name = match mode {
-            Stream => self.name.to_owned(),
-            mode => format!("{}-{}", self.name, mode.name()),
+        let name = match mode.name() {
+            "" => self.name.to_owned(),
+            mode => format!("{}-{mode}", self.name),
         };
         NamedCipher { name, cipher: Cipher { algorithm: self.algorithm, mode }, key_len: self.key_len }
     }
 }
 
 impl CipherMode {
+    /// Name in OpenSSL; empty for a stream cipher.
     fn name(self) -> &'static str {
         match self {
             Cbc => "CBC",

@@ -135,6 +135,16 @@ const fn gf_multiply(mut a: u8, mut b: u8) -> u8 {
 mod tests {
     use super::*;
 
+    /// The first values of the tables in RFC 4269.
+    #[test]
+    fn s_boxes_match_rfc4269_tables() {
+        let s1 = build_s_box(247, [0x2c, 0xd0, 0x69, 0xc2, 0x41, 0x44, 0x58, 0xe2], 169);
+        let s2 = build_s_box(251, [0xd0, 0x2a, 0xe1, 0x2c, 0x21, 0x30, 0xa2, 0x6c], 56);
+        assert_eq!(s1[..8], [169, 133, 214, 211, 84, 29, 172, 37]);
+        assert_eq!(s2[..8], [56, 232, 45, 166, 207, 222, 179, 184]);
+        assert_eq!((s1, s2), (S1, S2));
+    }
+
     /// Test vectors of appendix B.
     #[test]
     fn seed_matches_rfc4269_test_vectors() {
