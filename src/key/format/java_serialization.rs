@@ -109,3 +109,96 @@ impl JavaStreamReader<'_> {
         self.skip_bytes(length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utf(text: &str) -> Vec<u8> {
+        [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
+    }
+
+    /// Description of a class with fields of these types, after its type code and before its superclass.
+    fn class(types: &[u8]) -> Vec<u8> {
+        let mut bytes = [utf("Class"), vec![0; 9]].concat();
+        bytes.extend(u16::try_from(types.len()).unwrap().to_be_bytes());
+        for kind in types {
+            bytes.push(*kind);
+            bytes.extend(utf("field"));
+            if matches!(kind, b'[' | b'L') {
+                bytes.push(TC_STRING);
+                bytes.extend(utf("Type"));
+            }
+        }
+        bytes.push(TC_ENDBLOCKDATA);
+        bytes
+    }
+
+    /// A stream of an object whose class has no superclass, with these field values.
+    fn object(types: &[u8], values: &[&[u8]]) -> Vec<u8> {
+        [&STREAM_HEADER[..], &[TC_OBJECT, TC_CLASSDESC], &*class(types), &[TC_NULL], &values.concat()]
+            .concat()
+    }
+
+    #[test]
+    fn fields_of_every_type_are_skipped() {
+        let array_of_new_class =
+            [&[TC_ARRAY, TC_CLASSDESC][..], &*class(&[]), &[TC_NULL, 0, 0, 0, 3], b"abc"].concat();
+        let array_of_known_class = [TC_ARRAY, TC_REFERENCE, 0, 0x7E, 0, 1, 0, 0, 0, 1, 9];
+        let string = [&[TC_STRING][..], &*utf("text")].concat();
+        let values: [&[u8]; 13] = [
+            &[1],
+            &[1],
+            &[1; 2],
+            &[1; 2],
+            &[1; 4],
+            &[1; 4],
+            &[1; 8],
+            &[1; 8],
+            &[TC_NULL],
+            &[TC_REFERENCE, 0, 0x7E, 0, 1],
+            &string,
+            &array_of_new_class,
+            &array_of_known_class,
+        ];
+        let stream = [object(b"BZCSFIDJLLL[[", &values), vec![7, 8]].concat();
+        assert_eq!(skip_object(&stream), Some(&[7, 8][..]));
+        for length in 0..stream.len() - 2 {
+            assert_eq!(skip_object(&stream[..length]), None, "{length}");
+        }
+    }
+
+    #[test]
+    fn superclasses_are_limited() {
+        let with_superclasses = |count: usize| {
+            let superclass = [&[TC_CLASSDESC][..], &*class(b"B")].concat();
+            let start = [&STREAM_HEADER[..], &[TC_OBJECT, TC_CLASSDESC], &*class(b"B")].concat();
+            [&start, &*superclass.repeat(count), &[TC_NULL], &*vec![1; count + 1], &[7]].concat()
+        };
+        assert_eq!(skip_object(&with_superclasses(7)), Some(&[7][..]));
+        assert_eq!(skip_object(&with_superclasses(8)), None);
+    }
+
+    #[test]
+    fn other_streams_are_not_supported() {
+        let with_header = |bytes: &[u8]| [&STREAM_HEADER[..], bytes].concat();
+        let class_end = class(&[]).len() - 1;
+        for stream in [
+            vec![],
+            with_header(&[TC_STRING, 0, 0]),
+            with_header(&[TC_OBJECT, TC_NULL]),
+            // An annotation of the class, and a superclass that was described before.
+            with_header(
+                &[&[TC_OBJECT, TC_CLASSDESC][..], &class(&[])[..class_end], &[TC_STRING, 0, 0]].concat(),
+            ),
+            with_header(
+                &[&[TC_OBJECT, TC_CLASSDESC][..], &*class(&[]), &[TC_REFERENCE, 0, 0x7E, 0, 0]].concat(),
+            ),
+            object(b"V", &[&[0; 8]]),
+            object(b"L", &[&[TC_OBJECT, 0, 0, 0, 0]]),
+            object(b"[", &[&[TC_ARRAY, TC_NULL, 0, 0, 0, 0]]),
+        ] {
+            assert_eq!(skip_object(&stream), None, "{stream:x?}");
+        }
+    }
+}

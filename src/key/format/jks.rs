@@ -350,3 +350,67 @@ fn wrong_key_password_error(source: &KeySource, entry: &JksEntry<'_>) -> Error {
     }
     source.wrong_key_password_error(&entry.alias)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::Status;
+    use crate::key::asn1::der::{encode_element, encode_integer, encode_sequence};
+    use crate::key::asn1::tag::OID;
+    use crate::key::fixtures::{KeyDir, STORE_PASSWORD};
+    use crate::key::open;
+
+    /// A store with the password [`STORE_PASSWORD`] and the private key "a", which is `key`.
+    fn write_store(magic: [u8; 4], key: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(key.len()).unwrap().to_be_bytes();
+        let entry = [&[0, 0, 0, 1, 0, 1, b'a'], &[0; 8][..], &length, key, &[0; 4]].concat();
+        let content = [&magic, &[0, 0, 0, 2, 0, 0, 0, 1][..], &entry].concat();
+        let digest = sha1(&[&password_utf16_be(STORE_PASSWORD), WHITENER, &content]);
+        [&content, digest.as_ref()].concat()
+    }
+
+    fn protected_key(oid: &str, parameters: &[u8], encrypted: &[u8]) -> Zeroizing<Vec<u8>> {
+        let oid = encode_element(OID, &[oid::parse(oid).as_bytes()]);
+        let encrypted = encode_element(OCTET_STRING, &[encrypted]);
+        encode_sequence(&[&encode_sequence(&[&oid, parameters]), &encrypted])
+    }
+
+    fn open_error(source: &KeySource) -> String {
+        let error = open(source).unwrap_err();
+        assert_eq!((error.status(), error.option()), (Status::KeyStore, Some("JWTCertStore")), "{error}");
+        error.message()
+    }
+
+    #[test]
+    fn damaged_key_error_names_alias_with_password_only() {
+        let dir = KeyDir::new();
+        let short = protected_key("1.3.6.1.4.1.42.2.17.1.1", &[5, 0], &[0; 39]);
+        for key in [&[4, 0][..], &[], &short] {
+            let store = write_store(JKS_MAGIC, key);
+            let source = dir.source_with_content("store.jks", &store, Some(STORE_PASSWORD));
+            assert!(open_error(&source).contains("store.jks has a damaged key \"a\""), "{key:?}");
+            let source = dir.source("store.jks", None).with_key_password("another1");
+            let message = open_error(&source);
+            assert!(
+                message.contains("store.jks has a damaged key") && !message.contains("\"a\""),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn unsupported_or_expensive_protection_is_not_a_password_error() {
+        let dir = KeyDir::new();
+        let parameters = |iterations: &[u8]| {
+            encode_sequence(&[&encode_element(OCTET_STRING, &[&[1; 8]]), &encode_integer(iterations)])
+        };
+        for (oid, iterations, fragment) in [
+            ("1.2.3", &[1][..], "protects its keys with 1.2.3, which is not supported"),
+            ("1.3.6.1.4.1.42.2.19.1", &[0x1E, 0x84, 0x81], "requires 2000001 iterations"),
+        ] {
+            let store = write_store(JCEKS_MAGIC, &protected_key(oid, &parameters(iterations), &[0; 8]));
+            let message = open_error(&dir.source_with_content("store.jceks", &store, Some(STORE_PASSWORD)));
+            assert!(message.contains(fragment), "{message}");
+        }
+    }
+}

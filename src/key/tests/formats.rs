@@ -62,6 +62,37 @@ fn oct_jwk_signs_like_jwt_secret() {
 }
 
 #[test]
+fn repeated_kid_is_ambiguous() {
+    let set = r#"{"keys":[{"kty":"oct","kid":"same","k":"c3Nz"},{"kty":"oct","kid":"same","k":"c3Nz"}]}"#;
+    let source = KeySource::inline(set).with_key_id("same");
+    let fragments = ["2 private keys with the kid \"same\" (JWTKeyID)"];
+    let error = open_error(&source, Status::KeyNotFound, &fragments);
+    assert_eq!(error.option(), Some("JWTKeyID"));
+}
+
+#[test]
+fn unreadable_pem_key_error_names_reason() {
+    let encrypted = |info: &str| {
+        format!(
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: {info}\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"
+        )
+    };
+    let damaged = "damaged RSA PRIVATE KEY (Proc-Type: 4,ENCRYPTED)";
+    for (text, fragment) in [
+        (
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n".to_owned(),
+            "ssh-keygen -p",
+        ),
+        // IVs that are too short, and half a byte longer.
+        (encrypted("AES-128-CBC,0011223344556677"), damaged),
+        (encrypted("AES-128-CBC,001122334455667788990011223344556"), damaged),
+        (encrypted("AES-128-CBC"), damaged),
+    ] {
+        open_error(&KeySource::inline(&text).with_password(STORE_PASSWORD), Status::KeyStore, &[fragment]);
+    }
+}
+
+#[test]
 fn json_without_key_error_omits_content() {
     for (text, status, fragments) in [
         (
@@ -77,6 +108,10 @@ fn json_without_key_error_omits_content() {
         (r#"{"kty":"XYZ","d":"AQAB"}"#, Status::KeyUnsuitable, &["kty"]),
         (r#"{"type":"service_account","private_key":"hunter2"}"#, Status::KeyStore, &["not PEM"]),
         (r#"{"kty":"hunter2"#, Status::KeyStore, &["line 1"]),
+        (r#"{"kty":"EC","crv":"hunter2","d":"AQAB"}"#, Status::KeyUnsuitable, &["unknown EC curve"]),
+        (r#"{"kty":"OKP","crv":"hunter2","d":"AQAB"}"#, Status::KeyUnsuitable, &["not Ed25519"]),
+        (r#"{"some":[1,"hunter2\u0000"]}"#, Status::KeyStore, &["NUL character in the member \"some\""]),
+        (r#"{"hunter2\u0000":1}"#, Status::KeyStore, &["NUL character in the name of a member"]),
     ] {
         let error = open_error(&KeySource::inline(text), status, fragments);
         assert!(!error.message().contains("hunter2"), "{error}");

@@ -157,3 +157,58 @@ fn decode_bmp_string(bytes: &[u8]) -> String {
         .collect();
     String::from_utf16_lossy(&units).trim_end_matches('\0').to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::asn1::der::{encode_element, encode_sequence};
+    use crate::key::asn1::tag::OID;
+
+    fn bag(kind: &ObjectIdentifier, value: &[u8]) -> Vec<u8> {
+        encode_sequence(&[&encode_element(OID, &[kind.as_bytes()]), &encode_element(CONTEXT_0, &[value])])
+            .to_vec()
+    }
+
+    /// A SecretBag with the friendlyName "é".
+    fn named_secret() -> Vec<u8> {
+        let name = encode_element(SET, &[&[0x1E, 2, 0, 0xE9]]);
+        let attribute = encode_sequence(&[&encode_element(OID, &[FRIENDLY_NAME.as_bytes()]), &name]);
+        let mut fields = bag(&SECRET_BAG, &encode_sequence(&[]));
+        fields.extend_from_slice(&encode_element(SET, &[&attribute]));
+        encode_sequence(&[&fields[2..]]).to_vec()
+    }
+
+    #[test]
+    fn nested_bags_are_read_to_maximum_depth() {
+        let key = encode_sequence(&[&[2, 1, 0]]);
+        let bags = [bag(&KEY_BAG, &key), named_secret(), bag(&oid::parse("1.2.3"), &key)].concat();
+        let nested = |depth: u8| {
+            let inner = encode_sequence(&[&bags]);
+            (0..depth).fold(inner, |inner, _| encode_sequence(&[&bag(&SAFE_CONTENTS_BAG, &inner)]))
+        };
+        let safe = nested(MAX_SAFE_DEPTH - 1);
+        let mut found = SafeBags::default();
+        assert_eq!(found.add_safe_contents(&safe), Ok(()));
+        assert!(matches!(found.keys.as_slice(), [(_, KeyBag::Plain(plain))] if **plain == **key));
+        assert_eq!(found.secrets, [Some("é".to_owned())]);
+        let too_deep = nested(MAX_SAFE_DEPTH);
+        let mut found = SafeBags::default();
+        assert_eq!(found.add_safe_contents(&too_deep), Err(DecryptError::Damaged));
+        assert!(found.keys.is_empty() && found.secrets.is_empty());
+    }
+
+    #[test]
+    fn number_of_entries_is_bounded() {
+        let secret = bag(&SECRET_BAG, &encode_sequence(&[]));
+        let safe = |count: usize| encode_sequence(&[&secret.repeat(count)]);
+        let (largest, larger) = (safe(MAX_BAGS), safe(MAX_BAGS + 1));
+        assert_eq!(SafeBags::default().add_safe_contents(&largest), Ok(()));
+        let mut found = SafeBags::default();
+        let error = found.add_safe_contents(&larger).unwrap_err();
+        assert!(
+            matches!(&error, DecryptError::TooExpensive(text) if text.contains("more than 10000 entries")),
+            "{error:?}"
+        );
+        assert_eq!(found.secrets.len(), MAX_BAGS);
+    }
+}

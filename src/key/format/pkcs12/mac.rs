@@ -75,3 +75,63 @@ pub(super) fn verify_mac(
     }
     Err(DecryptError::WrongPasswordOrAltered)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::asn1::der::{encode_element, encode_integer, encode_sequence};
+    use crate::key::asn1::tag::OID;
+
+    const CONTENT: &[u8] = b"authenticated";
+
+    fn algorithm(dotted: &str, parameters: &[u8]) -> Zeroizing<Vec<u8>> {
+        encode_sequence(&[&encode_element(OID, &[oid::parse(dotted).as_bytes()]), parameters])
+    }
+
+    fn mac_data(algorithm: &[u8], mac: &[u8]) -> Zeroizing<Vec<u8>> {
+        let salt = encode_element(OCTET_STRING, &[b"salt"]);
+        let info = encode_sequence(&[algorithm, &encode_element(OCTET_STRING, &[mac])]);
+        encode_sequence(&[&info, &salt, &encode_integer(&[2])])
+    }
+
+    fn verify(mac: &[u8], password: &str) -> Result<(), DecryptError> {
+        let (mac, _) = BerElement::parse_first(mac).unwrap();
+        verify_mac(mac, CONTENT, &PasswordEncodings::new(password), &mut KdfBudget::new())
+    }
+
+    /// MacData with PBMAC1, PBKDF2 and HMAC-SHA-256, for the password "secret".
+    fn pbmac1(key_length: Option<u8>) -> Zeroizing<Vec<u8>> {
+        let length = key_length.map(|length| encode_integer(&[length]).to_vec()).unwrap_or_default();
+        let hmac = algorithm("1.2.840.113549.2.9", &[]);
+        let salt = encode_element(OCTET_STRING, &[b"salt"]);
+        let kdf = encode_sequence(&[&salt, &encode_integer(&[2]), &length, &hmac]);
+        let parameters = encode_sequence(&[&algorithm("1.2.840.113549.1.5.12", &kdf), &hmac]);
+        let mut key = [0; 20];
+        DigestAlgorithm::Sha256.pbkdf2(b"secret", b"salt", 2, &mut key);
+        let mac = DigestAlgorithm::Sha256.hmac(&key, CONTENT);
+        mac_data(&algorithm("1.2.840.113549.1.5.14", &parameters), &mac)
+    }
+
+    #[test]
+    fn pbmac1_requires_password_and_key_length() {
+        let mac = pbmac1(Some(20));
+        assert_eq!(verify(&mac, "secret"), Ok(()));
+        assert_eq!(verify(&mac, "wrong"), Err(DecryptError::WrongPasswordOrAltered));
+        assert_eq!(verify(&pbmac1(None), "secret"), Err(DecryptError::Damaged));
+        assert_eq!(verify(&pbmac1(Some(21)), "secret"), Err(DecryptError::WrongPasswordOrAltered));
+    }
+
+    #[test]
+    fn pkcs12_mac_requires_password_and_known_digest() {
+        let password = PasswordEncodings::new("secret");
+        let mut key = [0; 32];
+        DigestAlgorithm::Sha256.pkcs12_kdf(MAC_KEY_ID, &password.bmp()[0], b"salt", 2, &mut key);
+        let mac = DigestAlgorithm::Sha256.hmac(&key, CONTENT);
+        let with_digest = |dotted| mac_data(&algorithm(dotted, &[]), &mac);
+        let sha256 = with_digest("2.16.840.1.101.3.4.2.1");
+        assert_eq!(verify(&sha256, "secret"), Ok(()));
+        assert_eq!(verify(&sha256, "wrong"), Err(DecryptError::WrongPasswordOrAltered));
+        let unknown = verify(&with_digest("1.2.3"), "secret");
+        assert_eq!(unknown, Err(DecryptError::Unsupported(oid::parse("1.2.3"))));
+    }
+}

@@ -329,3 +329,51 @@ fn key_entries(bags: &SafeBags<'_>) -> Vec<StoreEntry> {
     };
     bags.keys.iter().map(|(names, _)| entry(names)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::Status;
+    use crate::key::asn1::der::{encode_element, encode_integer, encode_sequence};
+    use crate::key::asn1::tag::OID;
+    use crate::key::fixtures::fixture_bytes;
+    use crate::key::source::StorePurpose;
+
+    fn content_info(kind: &ObjectIdentifier, content: &[u8]) -> Zeroizing<Vec<u8>> {
+        encode_sequence(&[&encode_element(OID, &[kind.as_bytes()]), &encode_element(CONTEXT_0, &[content])])
+    }
+
+    fn data(content: &[u8]) -> Zeroizing<Vec<u8>> {
+        content_info(&DATA, &encode_element(OCTET_STRING, &[content]))
+    }
+
+    /// A store with an unencrypted key, and a part that is encrypted with the unknown algorithm 1.2.3.
+    fn store_with_unreadable_part() -> Zeroizing<Vec<u8>> {
+        let key_bag = content_info(&oid::parse("1.2.840.113549.1.12.10.1.1"), fixture_bytes("ed25519.der"));
+        let type_of_content = encode_element(OID, &[DATA.as_bytes()]);
+        let algorithm = encode_sequence(&[
+            &encode_element(OID, &[oid::parse("1.2.3").as_bytes()]),
+            &encode_sequence(&[]),
+        ]);
+        let info = encode_sequence(&[
+            &type_of_content,
+            &algorithm,
+            &encode_element(CONTEXT_0_PRIMITIVE, &[&[0; 8]]),
+        ]);
+        let encrypted = content_info(&ENCRYPTED_DATA, &encode_sequence(&[&encode_integer(&[0]), &info]));
+        let safes = encode_sequence(&[&data(&encode_sequence(&[&key_bag])), &encrypted]);
+        encode_sequence(&[&VERSION_3, &data(&safes)])
+    }
+
+    #[test]
+    fn unreadable_part_is_an_error_for_certificates_only() {
+        let store = store_with_unreadable_part();
+        let source = KeySource { purpose: StorePurpose::TrustStore, ..KeySource::inline("") };
+        let key = read_key(&source, &store, &mut KdfBudget::new()).unwrap();
+        let problem = key.certificate_problem.unwrap();
+        assert!(problem.starts_with("has certificates encrypted with 1.2.3"), "{problem}");
+        let error = read_trusted_certificates(&source, &store, &mut KdfBudget::new()).unwrap_err();
+        assert_eq!(error.status(), Status::KeyStore);
+        assert!(error.message().contains("a PKCS#12 store that uses 1.2.3"), "{error}");
+    }
+}
