@@ -180,31 +180,32 @@ fn detect_encoding(key: &[u8]) -> Option<KeyEncoding<'_>> {
         ([Tag::Integer, Tag::Sequence, Tag::OctetString], [_, algorithm, inner, ..]) => {
             detect_pkcs8_encoding(&der::sequence_children(algorithm)?, inner.value())
         }
-        ([Tag::Integer, Tag::Integer, Tag::Integer], [_, modulus, ..]) => {
-            Some(KeyEncoding::Rsa(key, modulus.value()))
-        }
         ([Tag::Integer, Tag::OctetString, ..], fields) => {
             let tagged = fields.iter().filter(|field| der::is_context_specific(field));
             let mut parameters = tagged.filter_map(|field| der::parse_elements(field.value()));
             Some(KeyEncoding::Ec(parameters.find_map(|inside| der::parse_oid(inside.first()?))))
         }
-        _ => None,
+        _ => Some(KeyEncoding::Rsa(key, read_pkcs1_modulus(key)?)),
     }
+}
+
+/// The modulus of an RSAPrivateKey (RFC 8017 appendix A.1.2).
+fn read_pkcs1_modulus(key: &[u8]) -> Option<&[u8]> {
+    let fields = der::parse_sequence(key)?;
+    let is_pkcs1 = fields.len() >= 3 && fields.iter().take(3).all(|field| field.tag() == Tag::Integer);
+    fields.get(1).filter(|_| is_pkcs1).map(|modulus| modulus.value())
 }
 
 fn detect_pkcs8_encoding<'a>(algorithm: &[AnyRef<'_>], inner: &'a [u8]) -> Option<KeyEncoding<'a>> {
     let kind = der::parse_oid(algorithm.first()?)?;
     match kind {
-        RSA => match detect_encoding(inner)? {
-            KeyEncoding::Rsa(key, modulus) => Some(KeyEncoding::Rsa(key, modulus)),
-            _ => None,
-        },
-        RSA_PSS => match detect_encoding(inner)? {
-            KeyEncoding::Rsa(key, modulus) => {
-                Some(KeyEncoding::RsaPss(key, modulus, pss::permitted_algorithms(algorithm.get(1))))
-            }
-            _ => None,
-        },
+        // Not detect_encoding: a hostile file would nest PKCS#8 until the stack is exhausted.
+        RSA => Some(KeyEncoding::Rsa(inner, read_pkcs1_modulus(inner)?)),
+        RSA_PSS => Some(KeyEncoding::RsaPss(
+            inner,
+            read_pkcs1_modulus(inner)?,
+            pss::permitted_algorithms(algorithm.get(1)),
+        )),
         EC => Some(KeyEncoding::Ec(algorithm.get(1).and_then(der::parse_oid))),
         ED25519 => Some(KeyEncoding::Ed25519),
         _ => Some(KeyEncoding::Unsupported(kind)),
@@ -310,4 +311,43 @@ pub(super) fn unsupported_key_error(source: &KeySource, kind: &ObjectIdentifier)
     };
     let prefix = source.supported_keys_prefix();
     source.unsuitable_error(format!("has {what}; {prefix} RSA, EC on P-256 or P-384, or Ed25519"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::asn1::tag::{INTEGER, OCTET_STRING, OID, SEQUENCE};
+
+    fn header(tag: u8, length: usize) -> Vec<u8> {
+        let octets: Vec<_> = length.to_be_bytes().into_iter().skip_while(|octet| *octet == 0).collect();
+        match length {
+            ..0x80 => vec![tag, u8::try_from(length).unwrap()],
+            _ => [&[tag, 0x80 | u8::try_from(octets.len()).unwrap()], &*octets].concat(),
+        }
+    }
+
+    /// PKCS#8 that contains PKCS#8, `levels` times, and then PKCS#1.
+    fn nested_pkcs8(levels: usize) -> Vec<u8> {
+        let algorithm = der::encode_sequence(&[&der::encode_element(OID, &[RSA.as_bytes()]), &[5, 0]]);
+        let start = [&[INTEGER, 1, 0], &**algorithm].concat();
+        let mut parts = vec![der::encode_sequence(&[&[INTEGER, 1, 3].repeat(3)]).to_vec()];
+        let mut length = parts[0].len();
+        for _ in 0..levels {
+            let fields = [&*start, &header(OCTET_STRING, length)].concat();
+            let part = [header(SEQUENCE, fields.len() + length), fields].concat();
+            length += part.len();
+            parts.push(part);
+        }
+        parts.reverse();
+        parts.concat()
+    }
+
+    /// A file of 16 MiB has room for half a million levels, each of which would need a part of the stack.
+    #[test]
+    fn pkcs8_in_pkcs8_is_no_key() {
+        assert!(is_private_key(&nested_pkcs8(1)));
+        for levels in [2, 20_000] {
+            assert!(!is_private_key(&nested_pkcs8(levels)), "{levels}");
+        }
+    }
 }
