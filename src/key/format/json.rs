@@ -260,7 +260,11 @@ fn find_nul_member(content: &[u8]) -> Option<String> {
     if !content.windows(escape.len()).any(|part| part == escape) {
         return None;
     }
-    find_member_with_nul(&serde_json::from_slice(content).ok()?, "a member")
+    match serde_json::from_slice(content) {
+        Ok(value) => find_member_with_nul(&value, "a member"),
+        // Nested too deeply for a `Value`, in a member that is ignored.
+        Err(_) => Some("a member".to_owned()),
+    }
 }
 
 fn find_member_with_nul(value: &serde_json::Value, member: &str) -> Option<String> {

@@ -62,6 +62,14 @@ fn oct_jwk_signs_like_jwt_secret() {
 }
 
 #[test]
+fn nul_is_found_next_to_deep_nesting() {
+    let nested = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let text = format!(r#"{{"kty":"oct","k":"c3Nz","kid":"hunter2\u0000","deep":{nested}}}"#);
+    open_error(&KeySource::inline(&text), Status::KeyStore, &["NUL character in a member"]);
+    open(&KeySource::inline(&text.replace("\\u0000", ""))).unwrap();
+}
+
+#[test]
 fn repeated_kid_is_ambiguous() {
     let set = r#"{"keys":[{"kty":"oct","kid":"same","k":"c3Nz"},{"kty":"oct","kid":"same","k":"c3Nz"}]}"#;
     let source = KeySource::inline(set).with_key_id("same");
