@@ -428,8 +428,8 @@ fn malformed_certificates_are_rejected() {
         ));
     }
     cases.extend([
-        TlsCase::presents("another key", &other_key, tls_failure("signature")),
-        TlsCase::presents("another key, without validation", &other_key, tls_failure("signature"))
+        TlsCase::presents("another key", &other_key, tls_failure("private key")),
+        TlsCase::presents("another key, without validation", &other_key, tls_failure("private key"))
             .options("ValidateServerCertificate=0"),
         TlsCase::presents("no certificate", &with_certificates(&good, Vec::clear), tls_failure("localhost")),
         TlsCase::presents(
@@ -473,7 +473,7 @@ fn self_signed_certificates_need_trust_store() {
         TlsCase::presents(
             "pinned, key of another",
             &Chain { key: test_ca().issue(|_| {}).key, ..pinned.clone() },
-            tls_failure("signature"),
+            tls_failure("private key"),
         )
         .options(&store),
         TlsCase::presents("pinned, expired", &expired, tls_failure("expired")).options(expired_store),

@@ -118,7 +118,7 @@ fn as_words(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rustls::{ContentType, InvalidMessage, OtherError, PeerMisbehaved};
+    use rustls::{ContentType, InconsistentKeys, InvalidMessage, OtherError, PeerMisbehaved};
     use std::sync::Arc;
 
     use super::*;
@@ -177,6 +177,12 @@ mod tests {
             ),
             (PeerIncompatible::NoKxGroupsInCommon.into(), "no kx groups in common"),
             (PeerIncompatible::ServerDoesNotSupportTls12Or13.into(), "it supports only TLS 1.1 or older"),
+            (
+                PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig.into(),
+                "it chose a version that is not offered",
+            ),
+            (Error::InconsistentKeys(InconsistentKeys::KeyMismatch), "inconsistent keys: key mismatch"),
+            (Error::General("it failed".to_owned()), "it failed"),
             (
                 PeerMisbehaved::SelectedUnofferedCipherSuite.into(),
                 "it violates the protocol: selected unoffered cipher suite",

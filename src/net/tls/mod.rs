@@ -442,4 +442,29 @@ mod tests {
         assert_eq!(format_utc(253_402_300_799), "9999-12-31 23:59 UTC");
         assert_eq!(format_utc(253_402_300_800), "a date after 9999");
     }
+    #[test]
+    fn certificate_error_without_details_names_problem() {
+        let config = TransportConfig::default();
+        for (error, expected) in [
+            (CertificateError::NotValidYet, "the certificate of as.example is not valid yet"),
+            (CertificateError::Expired, "the certificate of as.example has expired"),
+            (CertificateError::NotValidForName, "the certificate of the server does not match as.example"),
+            (CertificateError::Revoked, "the certificate of as.example is revoked"),
+        ] {
+            let error = config.tls_error(&error.into(), "as.example", HandshakeStage::ServerHello);
+            assert!(error.message().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn client_certificate_hint_depends_on_server() {
+        let hint = |option_prefix, alert| {
+            let config = TransportConfig { option_prefix, ..TransportConfig::default() };
+            let error = rustls::Error::AlertReceived(alert);
+            config.tls_error(&error, "as.example", HandshakeStage::ServerHello).message()
+        };
+        assert!(hint("", AlertDescription::CertificateRequired).contains("certificate; set KeyStore"));
+        assert!(hint("TokenCache", AlertDescription::CertificateRequired).contains("(tls-auth-clients no)"));
+        assert!(hint("", AlertDescription::InternalError).ends_with("alert internal_error (80)"));
+    }
 }

@@ -35,6 +35,7 @@ impl ServerCertVerifier for AcceptAnyServerCert {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+            .map_err(handshake_signature_error)
     }
 
     fn verify_tls13_signature(
@@ -44,6 +45,7 @@ impl ServerCertVerifier for AcceptAnyServerCert {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+            .map_err(handshake_signature_error)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -90,7 +92,7 @@ impl ServerCertVerifier for ConfiguredVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
+        self.inner.verify_tls12_signature(message, certificate, signature).map_err(handshake_signature_error)
     }
 
     fn verify_tls13_signature(
@@ -99,7 +101,7 @@ impl ServerCertVerifier for ConfiguredVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
+        self.inner.verify_tls13_signature(message, certificate, signature).map_err(handshake_signature_error)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -108,6 +110,16 @@ impl ServerCertVerifier for ConfiguredVerifier {
 
     fn root_hint_subjects(&self) -> Option<&[rustls::DistinguishedName]> {
         self.inner.root_hint_subjects()
+    }
+}
+
+/// Tells an invalid signature of the handshake from one of a certificate, for which rustls has the same error.
+fn handshake_signature_error(error: Error) -> Error {
+    match error {
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            Error::General("it did not prove that it has the private key of its certificate".to_owned())
+        }
+        other => other,
     }
 }
 

@@ -205,6 +205,19 @@ fn socks5_sends_target_address_and_credentials() {
 }
 
 #[test]
+fn ipv6_target_of_connect_is_in_brackets() {
+    let fake = FakeProxy::new(vec![b"HTTP/1.1 403 Forbidden\r\n\r\n".to_vec()], None);
+    let config = TransportConfig { proxy: fake.proxy_config("http", None), ..TransportConfig::default() };
+    let url = parse_url("https://[2001:db8::1]/");
+    new_client().send(&post_request(&url), &config, &call_with_long_timeout()).unwrap_err();
+    let request = fake.first_message_text();
+    assert!(
+        request.starts_with("CONNECT [2001:db8::1]:443 HTTP/1.1\r\nHost: [2001:db8::1]:443\r\n"),
+        "{request}"
+    );
+}
+
+#[test]
 fn proxy_auth_error_names_options() {
     let challenge =
         "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n";
@@ -288,7 +301,14 @@ fn socks5_proxy_failures_are_distinguished() {
         (vec![vec![5]], "closed the connection"),
         (vec![vec![5, 2]], "requires a user"),
         (vec![vec![5, 0], vec![5, 2, 0, 1, 0]], "SOCKS5 error 2"),
+        (vec![vec![5, 0], vec![5, 1, 0, 1, 0]], "SOCKS5 error 1: general failure"),
+        (vec![vec![5, 0], vec![5, 3, 0, 1, 0]], "SOCKS5 error 3: network unreachable"),
         (vec![vec![5, 0], vec![5, 5, 0, 1, 0]], "SOCKS5 error 5"),
+        (vec![vec![5, 0], vec![5, 6, 0, 1, 0]], "SOCKS5 error 6: TTL expired"),
+        (vec![vec![5, 0], vec![5, 8, 0, 1, 0]], "SOCKS5 error 8: address type not supported"),
+        (vec![vec![5, 0], vec![5, 200, 0, 1, 0]], "SOCKS5 error 200: unspecified error"),
+        // An IPv6 address of 16 bytes and a port, of which one byte is missing.
+        (vec![vec![5, 0], [&[5, 0, 0, 4][..], &[0; 17]].concat()], "closed the connection"),
         (vec![vec![5, 0], vec![4, 0, 0, 1, 0]], "malformed SOCKS5"),
         (vec![vec![5, 0], vec![5, 0, 0, 9, 0]], "unknown address type"),
         (vec![vec![5, 0], vec![5, 0, 0, 3, 200, 1, 2, 3]], "closed the connection"),

@@ -5,6 +5,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::base::error::Status;
 use crate::base::file::ConfiguredPath;
@@ -215,6 +216,40 @@ fn unvalidated_connection_is_not_shared() {
         .send(&post_request(&url), &other_ca.transport_config(), &call_with_long_timeout())
         .unwrap_err();
     assert_eq!(failure.error.status(), Status::Tls);
+}
+
+/// Starts a server whose certificate belongs to another key than the one with which it signs.
+fn start_server_without_key_of_certificate(ca: &TestCa) -> TestServer {
+    let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let other = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(other.serialize_der()));
+    let certificate = ca.issue_certificate("localhost", &key);
+    let signing_key = aws_lc_rs::sign::any_supported_type(&other).unwrap();
+    let certified = CertifiedKey::new(vec![certificate.der().clone()], signing_key);
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    TestServer::start(Some(Arc::new(config)), reply_ok)
+}
+
+#[test]
+fn server_must_have_key_of_its_certificate() {
+    let ca = TestCa::new();
+    let any_name = ca.start_server("other", unchanged_params, reply_ok);
+    let impostor = start_server_without_key_of_certificate(&ca);
+    for tls_versions in [TlsVersions::Tls12, TlsVersions::Tls13] {
+        let validated = TransportConfig { tls_versions, ..ca.transport_config() };
+        let unvalidated =
+            TransportConfig { tls_versions, validate_certificate: false, ..TransportConfig::default() };
+        let url = https_url(&any_name);
+        new_client().send(&post_request(&url), &unvalidated, &call_with_long_timeout()).unwrap();
+        for config in [validated, unvalidated] {
+            let error = send_tls_error(&impostor, &config);
+            assert!(error.message().contains("the private key of its certificate"), "{error}");
+            assert!(!error.message().contains("CA certificate"), "{error}");
+        }
+    }
 }
 
 #[test]
