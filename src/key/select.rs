@@ -124,3 +124,47 @@ fn describe_entry(entry: &StoreEntry) -> String {
         (EntryKind::SecretKey, _) => format!("{alias} (a secret key)"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::Status;
+
+    fn error_message(alias: &str, entries: &[StoreEntry]) -> String {
+        let error = select_entry(&KeySource::inline("").with_alias(alias), entries).unwrap_err();
+        assert_eq!(error.status(), Status::KeyNotFound, "{error}");
+        error.message()
+    }
+
+    fn private_key(alias: &str) -> StoreEntry {
+        StoreEntry::new(alias.to_owned(), EntryKind::PrivateKey)
+    }
+
+    #[test]
+    fn exact_alias_precedes_folded_and_certificate_alias() {
+        let named = StoreEntry { certificate_alias: Some("Web".to_owned()), ..private_key("{1}") };
+        let entries = [named, private_key("Signer"), private_key("signer"), private_key("M\u{fc}ller")];
+        let select = |alias| select_entry(&KeySource::inline("").with_alias(alias), &entries).unwrap();
+        assert_eq!((select("signer"), select("Signer")), (2, 1));
+        assert_eq!((select("Web"), select("web"), select("mu\u{308}ller\0")), (0, 0, 3));
+    }
+
+    #[test]
+    fn alias_of_several_keys_is_ambiguous() {
+        let entries = [private_key("Signer"), private_key("signer")];
+        let message = error_message("SIGNER", &entries);
+        assert!(
+            message.contains("2 keys with the alias \"SIGNER\" (\"Signer\" and \"signer\")"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn alias_of_secret_key_is_named_and_list_is_short() {
+        let mut entries: Vec<_> = (0..20).map(|number| private_key(&format!("key{number}"))).collect();
+        entries.insert(0, StoreEntry::new("shared".to_owned(), EntryKind::SecretKey));
+        let message = error_message("Shared", &entries);
+        assert!(message.contains("has only a secret key with alias \"shared\"; available: "), "{message}");
+        assert!(message.contains("\"key10\" and 9 more (set "), "{message}");
+    }
+}

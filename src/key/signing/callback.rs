@@ -175,7 +175,7 @@ impl ExternalKey for CallbackKey {
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::rand::SystemRandom;
-    use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+    use aws_lc_rs::signature::RsaKeyPair;
 
     use super::*;
     use crate::base::error::Status;
@@ -197,14 +197,21 @@ mod tests {
 
     /// A signer with the RSA key of a fixture.
     fn rsa_signer(name: &str) -> CallbackSigner {
-        let der = pkcs8_der(name);
-        let key = RsaKeyPair::from_pkcs8(&der).unwrap();
+        rsa_signer_with(name, Algorithm::RS256, &aws::RSA_PKCS1_SHA256)
+    }
+
+    fn rsa_signer_with(
+        name: &str,
+        algorithm: Algorithm,
+        encoding: &'static dyn aws::RsaEncoding,
+    ) -> CallbackSigner {
+        let key = RsaKeyPair::from_pkcs8(&pkcs8_der(name)).unwrap();
         let sign = move |message: &[u8], signature: &mut [u8]| {
             let length = key.public_modulus_len();
-            key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature[..length]).unwrap();
+            key.sign(encoding, &SystemRandom::new(), message, &mut signature[..length]).unwrap();
             Ok(length)
         };
-        CallbackSigner::new(Algorithm::RS256, Box::new(sign))
+        CallbackSigner::new(algorithm, Box::new(sign))
     }
 
     fn pkcs8_der(name: &str) -> Vec<u8> {
@@ -259,6 +266,44 @@ mod tests {
         assert!(error.message().contains("signer.crt") && error.cause() == Cause::Caller, "{error}");
         let key = open(&callback_source(&dir, &rsa_signer("leaf.key"), &["leaf.crt"])).unwrap();
         key.sign(Algorithm::RS256, b"to be signed").unwrap();
+    }
+
+    #[test]
+    fn signature_is_verified_with_algorithm_of_signer() {
+        let dir = KeyDir::new();
+        let algorithms: [(_, &'static dyn aws::RsaEncoding); 6] = [
+            (Algorithm::RS256, &aws::RSA_PKCS1_SHA256),
+            (Algorithm::RS384, &aws::RSA_PKCS1_SHA384),
+            (Algorithm::RS512, &aws::RSA_PKCS1_SHA512),
+            (Algorithm::PS256, &aws::RSA_PSS_SHA256),
+            (Algorithm::PS384, &aws::RSA_PSS_SHA384),
+            (Algorithm::PS512, &aws::RSA_PSS_SHA512),
+        ];
+        for (algorithm, _) in algorithms {
+            for (other, encoding) in algorithms {
+                let signer = rsa_signer_with("leaf.key", algorithm, encoding);
+                let key = open(&callback_source(&dir, &signer, &["leaf.crt"])).unwrap();
+                assert_eq!(key.type_and_size(), "RSA");
+                let is_accepted = key.sign(algorithm, b"to be signed").is_ok();
+                assert_eq!(is_accepted, algorithm == other, "{algorithm:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn ed25519_signature_is_verified() {
+        let dir = KeyDir::new();
+        for (is_own, expected) in [(true, true), (false, false)] {
+            let sign = move |message: &[u8], signature: &mut [u8]| {
+                let key = aws::Ed25519KeyPair::from_pkcs8(fixture_bytes("ed25519.der")).unwrap();
+                signature[..64].copy_from_slice(key.sign(if is_own { message } else { b"other" }).as_ref());
+                Ok(64)
+            };
+            let signer = CallbackSigner::new(Algorithm::EdDSA, Box::new(sign));
+            let key = open(&callback_source(&dir, &signer, &["ed25519.crt"])).unwrap();
+            assert_eq!(key.type_and_size(), "Ed25519");
+            assert_eq!(key.sign(Algorithm::EdDSA, b"to be signed").is_ok(), expected);
+        }
     }
 
     #[test]
