@@ -238,6 +238,26 @@ mod tests {
     }
 
     #[test]
+    fn code_point_has_name_of_common_character() {
+        for (c, expected) in [
+            ('\t', "U+0009 (tab)"),
+            ('\r', "U+000D (line break)"),
+            (' ', "U+0020 (space)"),
+            ('\u{a0}', "U+00A0 (no-break space)"),
+            ('\u{ad}', "U+00AD (soft hyphen)"),
+            ('\u{200b}', "U+200B (zero width space)"),
+            ('\u{200d}', "U+200D (zero width joiner)"),
+            ('\u{2014}', "U+2014 (dash)"),
+            ('\u{201c}', "U+201C (typographic quotation mark)"),
+            ('\u{2026}', "U+2026 (ellipsis)"),
+            ('\u{feff}', "U+FEFF (byte order mark)"),
+            ('\u{1f600}', "U+1F600"),
+        ] {
+            assert_eq!(code_point(c), expected);
+        }
+    }
+
+    #[test]
     fn message_escaping_is_idempotent() {
         let all: String = UNSAFE_CHARS.iter().map(|(c, _)| *c).collect();
         assert_eq!(message(&message(&all)), message(&all));

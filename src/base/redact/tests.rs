@@ -128,6 +128,7 @@ const SECRETS: &[&str] = &[
     "pä sswörd/ß-long enough-\u{1f511}",
     "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJtZSJ9.c2lnbmF0dXJlLW9mLXRoZS1hc3NlcnRpb24",
     "Basic Y2xpZW50OnNlY3JldA==",
+    "tab\tbackspace\u{8}form feed\u{c}end",
 ];
 
 #[test]
