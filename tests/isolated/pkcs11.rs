@@ -18,6 +18,8 @@ use authgrant::ffi::policy::*;
 use authgrant::ffi::status::*;
 use authgrant::options::Environment;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::Attribute;
 use cryptoki::session::{SessionState, UserType};
 use cryptoki::types::AuthPin;
 use mock_server::{ClientAuth, ClientOptions, Config, GrantType, MockServer};
@@ -331,6 +333,101 @@ fn ambiguous_key_error_lists_candidates() {
             let server = dir.start_server(&[dir.export_public_key("The Token", public_key)]);
             let more = with_pin(&format!("JWTAlgorithm={algorithm}"));
             fetch_uncached_token(&open(&connection_string(&server, token, &more)).unwrap()).unwrap();
+        }
+    });
+}
+
+#[test]
+fn uri_attributes_select_token() {
+    run_with_tokens("uri_attributes_select_token", |dir| {
+        let server = dir.start_server_with_default_key();
+        let module = load_module_as_application();
+        let slot = module.get_slots_with_initialized_token().unwrap()[0];
+        let token = module.get_token_info(slot).unwrap();
+        let slot = module.get_slot_info(slot).unwrap();
+        let library = module.get_library_info().unwrap();
+        let version = library.library_version();
+        let version = format!("{}.{}", version.major(), version.minor());
+        for (attribute, value) in [
+            ("token", token.label()),
+            ("manufacturer", token.manufacturer_id()),
+            ("serial", token.serial_number()),
+            ("model", token.model()),
+            ("library-manufacturer", library.manufacturer_id()),
+            ("library-description", library.library_description()),
+            ("library-version", &version),
+            ("slot-manufacturer", slot.manufacturer_id()),
+            ("slot-description", slot.slot_description()),
+        ] {
+            let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let string = |value: &str| {
+                connection_string(&server, &format!("pkcs11:{attribute}={value}"), &with_pin(""))
+            };
+            get_token(&string(&value)).unwrap_or_else(|failure| panic!("{attribute}: {failure:?}"));
+            let failure = assert_fails(&string("9.9"), AUTHGRANT_KEY_STORE_ERROR, "JWTCertStore");
+            assert_names(&failure, &["\"The Token\" (serial "]);
+        }
+    });
+}
+
+#[test]
+fn key_type_of_token_is_named() {
+    run_with_tokens("key_type_of_token_is_named", |dir| {
+        dir.init_token("The Token");
+        let server = dir.start_server(&[]);
+        for (id, key_type, short, description) in [
+            ("01", "EC:prime256v1", "EC P-256", "an EC key on P-256 on a token"),
+            ("02", "EC:secp384r1", "EC P-384", "an EC key on P-384 on a token"),
+            ("03", "EC:edwards25519", "Ed25519", "an Ed25519 key on a token"),
+        ] {
+            dir.generate_key("The Token", "signer", id, key_type);
+            let store = format!("pkcs11:token=The%20Token;id=%{id}");
+            let string = |more: &str| connection_string(&server, &store, &with_pin(more));
+            let report = open(&string("")).unwrap().validate();
+            assert!(report.contains(&format!("\"type\": \"{short}\"")), "{report}");
+            let failure =
+                assert_fails(&string("JWTAlgorithm=RS256"), AUTHGRANT_KEY_UNSUITABLE, "JWTCertStore");
+            assert_names(&failure, &[description]);
+            dir.export_public_key("The Token", id);
+            let explained = open(&string("Provider=Snowflake;ClaimsSubject=A.B")).unwrap().explain().unwrap();
+            let fingerprint = dir.run_shell(&format!(
+                "openssl pkey -pubin -in {id}.pub -outform DER | openssl dgst -sha256 -binary | base64"
+            ));
+            assert!(explained.contains(&format!("SHA256:{}", fingerprint.trim())), "{short}: {explained}");
+        }
+    });
+}
+
+/// Generates an EC key with CKA_SIGN false. pkcs11-tool leaves the default, which is true.
+fn generate_key_without_sign(id: u8) {
+    let module = load_module_as_application();
+    let session = module.open_rw_session(module.get_slots_with_initialized_token().unwrap()[0]).unwrap();
+    session.login(UserType::User, Some(&AuthPin::new(PIN.into()))).unwrap();
+    let p256 = vec![0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+    let common = [Attribute::Token(true), Attribute::Id(vec![id])];
+    let public = [&common[..], &[Attribute::EcParams(p256)]].concat();
+    let private = [&common[..], &[Attribute::Sign(false), Attribute::Derive(true)]].concat();
+    session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private).unwrap();
+    session.logout().unwrap();
+}
+
+#[test]
+fn key_that_cannot_sign_is_unsuitable() {
+    run_with_tokens("key_that_cannot_sign_is_unsuitable", |dir| {
+        dir.init_token("The Token");
+        let server = dir.start_server(&[]);
+        let generate = |arguments| {
+            dir.run_pkcs11_tool("The Token", &format!("--keypairgen --label signer {arguments}"));
+        };
+        generate("--id 01 --key-type EC:prime256v1 --usage-sign --always-auth");
+        generate("--id 02 --key-type EC:secp521r1 --usage-sign");
+        generate_key_without_sign(3);
+        for (id, reason) in [("01", "CKA_ALWAYS_AUTHENTICATE"), ("02", "P-521"), ("03", "CKA_SIGN is false")]
+        {
+            let store = format!("pkcs11:token=The%20Token;id=%{id}");
+            let string = connection_string(&server, &store, &with_pin(""));
+            let failure = assert_fails(&string, AUTHGRANT_KEY_UNSUITABLE, "JWTCertStore");
+            assert_names(&failure, &[reason]);
         }
     });
 }

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use authgrant::ffi::authorize::authgrant_logoff;
 use authgrant::ffi::connection::authgrant_clear_caches;
 use authgrant::ffi::status::*;
 use authgrant::ffi::token_store::{RawTokenStore, authgrant_set_token_store};
@@ -283,5 +284,51 @@ fn application_store_must_be_set() {
             (AUTHGRANT_INVALID_OPTION, Some("TokenCache"))
         );
         assert!(failure.message.contains("authgrant_set_token_store"), "{failure:?}");
+    });
+}
+
+#[test]
+fn rejected_token_is_replaced_in_store() {
+    run_in_fresh_process("rejected_token_is_replaced_in_store", || {
+        MemoryStore::register();
+        let server = start_mock_server(Config::http());
+        let (first, _) = token_without_cache(&server);
+        let connection = open_shared(&server, "jsmith@example.com");
+        let token = connection.get_token().unwrap();
+        assert_eq!(token.value(), first);
+        let explained = connection.explain().unwrap();
+        for fragment in ["\"from\":\"sharedcache\",\"machine\":", "\"value\":\"application:\""] {
+            assert!(explained.replace([' ', '\n'], "").contains(fragment), "{explained}");
+        }
+        connection.reject(&token);
+        let second = connection.get_token().unwrap().value();
+        assert_ne!(second, first);
+        drop(connection);
+        authgrant_clear_caches();
+        assert_eq!(token_without_cache(&server).0, second);
+        assert_eq!(server.token_requests().len(), 2);
+    });
+}
+
+#[test]
+fn logged_off_token_is_removed_from_store() {
+    run_in_fresh_process("logged_off_token_is_removed_from_store", || {
+        MemoryStore::register();
+        let server = start_mock_server(Config::http());
+        let open = || {
+            authgrant_clear_caches();
+            let connection = open_shared(&server, "jsmith@example.com");
+            connection.set_option("LogoffURI", &server.url("/oauth/logoff")).unwrap();
+            connection
+        };
+        let first = open().get_token().unwrap().value();
+        let connection = open();
+        assert_eq!(connection.get_token().unwrap().value(), first);
+        assert_eq!(server.logoff_count(), 0, "a shared token is not revoked at close");
+        assert_eq!(collect_failures(|error| authgrant_logoff(connection.handle(), error)), []);
+        assert_eq!(server.logoff_count(), 1);
+        drop(connection);
+        assert_ne!(open().get_token().unwrap().value(), first);
+        assert_eq!(server.token_requests().len(), 2);
     });
 }

@@ -259,6 +259,9 @@ fn assertion_file_must_be_one_jwt() {
         assert!(failure.message.contains(fragment), "{content}: {failure:?}");
         assert!(!failure.message.contains("hunter2") && !failure.message.contains("e30"), "{failure:?}");
     }
+    let failure = failure_of(b"hunter2\xFF");
+    assert_eq!(failure.status, AUTHGRANT_KEY_STORE_ERROR, "{failure:?}");
+    assert!(failure.message.contains("does not contain a single JWT"), "{failure:?}");
     // These are sent: no server listens.
     let marked = format!("\u{feff}{jwt}\r\n");
     let utf16: Vec<_> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
