@@ -13,13 +13,22 @@ out=$ROOT/build/coverage
 mkdir -p "$out"
 # Incremental builds of an instrumented crate are large, and this one is built once.
 export CARGO_INCREMENTAL=0
-cargo llvm-cov clean --workspace
+ignored='/(tests|benches|examples-c)/'
+
+# run NAME ARGUMENT...: a command of cargo llvm-cov, with a log.
+run() {
+    local log=$out/$1.log
+    shift
+    cargo llvm-cov "$@" >"$log" 2>&1 || { tail -n 50 "$log"; fail "coverage.sh: cargo llvm-cov $1 failed"; }
+}
+
+run clean clean --workspace
 echo "building and running the unit and integration tests"
-cargo llvm-cov test --quiet --no-report --workspace --no-fail-fast >"$out/tests.log" 2>&1 || { tail -n 50 "$out/tests.log"; fail "coverage.sh: a test failed"; }
+run tests test --quiet --no-report --workspace --no-fail-fast
 for name in network pkcs11 redis; do
     echo "running the tests $name"
-    cargo llvm-cov test --quiet --no-report --test "$name" >"$out/$name.log" 2>&1 || { tail -n 50 "$out/$name.log"; fail "coverage.sh: a test of $name failed"; }
+    run "$name" test --quiet --no-report --test "$name"
 done
-cargo llvm-cov report --lcov --output-path "$out/lcov.info" --ignore-filename-regex '/(tests|benches|examples-c)/' 2>/dev/null
-cargo llvm-cov report --html --output-dir "$out" --ignore-filename-regex '/(tests|benches|examples-c)/' >/dev/null 2>&1
+run lcov report --lcov --output-path "$out/lcov.info" --ignore-filename-regex "$ignored"
+run html report --html --output-dir "$out" --ignore-filename-regex "$ignored"
 scripts/coverage/check.py "$out/lcov.info" "$out/unreached.txt"
