@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
     if has_canary(bytes) {
         return;
     }
-    let identity = constant_identity().unwrap();
+    let identity = constant_identity();
     if let Some((end, value)) = decode_entry_file(bytes) {
         assert_eq!(encode_entry_file(value, end), bytes);
         let _ = Entry::open(&identity, &StoredValue { bytes: value.to_vec(), ttl: TTL });

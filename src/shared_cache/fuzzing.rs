@@ -2,6 +2,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
 use super::Identity;
 use super::entry;
@@ -14,9 +15,8 @@ use crate::token_store::{EntryName, StoredValue, header};
 
 /// An identity with a constant name and key.
 #[must_use]
-pub fn constant_identity() -> Option<Identity> {
-    let key = UnboundKey::new(&AES_256_GCM, &[1; 32]).ok()?;
-    Some(Identity { name: EntryName::from_digest([2; 32]), key: LessSafeKey::new(key) })
+pub fn constant_identity() -> Identity {
+    Identity { name: EntryName::from_digest([2; 32]), key: Zeroizing::new([1; 32]) }
 }
 
 /// Encrypts `text`, which need not be the content of an entry, with a constant nonce.
@@ -25,7 +25,8 @@ pub fn encrypt(identity: &Identity, generation: u64, text: &[u8]) -> Option<Vec<
     let aad = Aad::from([identity.name.as_str().as_bytes(), &header].concat());
     let mut text = text.to_vec();
     let nonce = [3; NONCE_LEN];
-    identity.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text).ok()?;
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*identity.key).ok()?);
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text).ok()?;
     Some([&header[..], &nonce, &text].concat())
 }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
@@ -49,8 +48,7 @@ impl Clock for MachineClock {
 
 /// The identity of the entry of user number `user`.
 pub(super) fn identity(user: u8) -> Identity {
-    let key = UnboundKey::new(&AES_256_GCM, &[user; 32]).unwrap();
-    Identity { name: EntryName::from_digest([user; 32]), key: LessSafeKey::new(key) }
+    Identity { name: EntryName::from_digest([user; 32]), key: Zeroizing::new([user; 32]) }
 }
 
 pub(super) fn cache_key() -> CacheKey {

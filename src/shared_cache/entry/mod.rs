@@ -12,7 +12,7 @@ use std::ffi::CString;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use aws_lc_rs::aead::{Aad, NONCE_LEN, Nonce};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -23,7 +23,7 @@ use crate::base::cache_key::CacheKey;
 use crate::base::clock::Clock;
 use crate::base::error::{Cause, Error, ErrorKind, OAuthError, OAuthReason};
 use crate::base::secret::Secret;
-use crate::process::random_bytes;
+use crate::sys::with_forks_blocked;
 use crate::token::{AccessToken, CacheState, SharedOrigin};
 use crate::token_store::{self, EntryName, MAX_VALUE_LEN, StoredValue, VALUE_HEADER_LEN};
 
@@ -331,12 +331,13 @@ pub(super) fn seal(
     let ttl = content.ttl();
     content.ttl_millis = millis(ttl);
     let mut text = Zeroizing::new(serde_json::to_vec(&content).ok()?);
-    let nonce = random_bytes::<NONCE_LEN>();
     let header = token_store::header(generation);
     let aad = Aad::from(associated_data(&identity.name, &header));
-    // In place: the plaintext in the buffer is overwritten.
-    identity.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut *text).ok()?;
-    let bytes = [&header[..], &nonce[..], &text[..]].concat();
+    let key = RandomizedNonceKey::new(&AES_256_GCM, &*identity.key).ok()?;
+    // In place: the plaintext in the buffer is overwritten. AWS-LC chooses the nonce, because NIST approves no other
+    // (SP 800-38D section 8.2.2). It is random, so forks are blocked.
+    let nonce = with_forks_blocked(|| key.seal_in_place_append_tag(aad, &mut *text)).ok()?;
+    let bytes = [&header[..], &nonce.as_ref()[..], &text[..]].concat();
     (bytes.len() <= MAX_VALUE_LEN).then_some(SealedEntry { bytes, ttl })
 }
 
@@ -349,7 +350,8 @@ pub(super) fn open(identity: &Identity, value: &StoredValue) -> Option<Entry> {
     let aad = Aad::from(associated_data(&identity.name, header));
     let mut encrypted = Zeroizing::new(encrypted.to_vec());
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-    let text = identity.key.open_in_place(nonce, aad, &mut encrypted).ok()?;
+    let key = RandomizedNonceKey::new(&AES_256_GCM, &*identity.key).ok()?;
+    let text = key.open_in_place(nonce, aad, &mut encrypted).ok()?;
     let content: Content = serde_json::from_slice(text).ok()?;
     // A longer remaining lifetime than was written is due to a step of the clock of the store, or was forged: the
     // age then counts as zero.

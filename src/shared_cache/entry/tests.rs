@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
+use aws_lc_rs::aead::{LessSafeKey, UnboundKey};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,8 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::*;
 
 fn identity(name: u8, key: u8) -> Identity {
-    let key = UnboundKey::new(&AES_256_GCM, &[key; 32]).unwrap();
-    Identity { name: EntryName::from_digest([name; 32]), key: LessSafeKey::new(key) }
+    Identity { name: EntryName::from_digest([name; 32]), key: Zeroizing::new([key; 32]) }
 }
 
 #[derive(Default)]
@@ -223,6 +222,7 @@ fn seal_json(json: &str) -> StoredValue {
     let (nonce, header) = ([9; NONCE_LEN], token_store::header(3));
     let mut text = json.as_bytes().to_vec();
     let aad = Aad::from(associated_data(&name, &header));
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).unwrap());
     key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text).unwrap();
     StoredValue { bytes: [&header[..], &nonce[..], &text[..]].concat(), ttl: Duration::from_secs(1) }
 }

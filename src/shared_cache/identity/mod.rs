@@ -13,9 +13,10 @@ mod randomness;
 mod request;
 mod transport;
 
-use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
+use aws_lc_rs::aead::AES_256_GCM;
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
 use self::canonical_text::LabeledValues;
 use crate::base::error::{Error, ErrorKind, OptionError, Result};
@@ -36,7 +37,7 @@ pub struct Identity {
     /// The name of the entry.
     pub name: EntryName,
     /// The AES-256-GCM key of its content.
-    pub key: LessSafeKey,
+    pub key: Zeroizing<[u8; 32]>,
 }
 
 /// Whether the token of a connection is shared.
@@ -213,8 +214,9 @@ fn derive(text: &LabeledValues, key_material: &LabeledValues) -> Option<Identity
     let tag = hmac::sign(&name_key, text.as_bytes());
     let name = EntryName::from_digest(*tag.as_ref().first_chunk()?);
     let info: [&[u8]; 2] = [b"content", name.as_str().as_bytes()];
-    let content_key = UnboundKey::from(extracted.expand(&info, &AES_256_GCM).ok()?);
-    Some(Identity { name, key: LessSafeKey::new(content_key) })
+    let mut key = Zeroizing::new([0; 32]);
+    extracted.expand(&info, &AES_256_GCM).ok()?.fill(&mut *key).ok()?;
+    Some(Identity { name, key })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use std::sync::OnceLock;
 
-use aws_lc_rs::aead::{Aad, Nonce};
+use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce, UnboundKey};
 
 use super::*;
 use crate::base::error::Status;
@@ -231,11 +231,8 @@ fn canonical_text(pairs: &[(&str, &str)]) -> String {
 fn sealed(pairs: &[(&str, &str)]) -> [u8; 32] {
     let mut content = [0; 32];
     let nonce = Nonce::assume_unique_for_key([0; 12]);
-    identity(pairs)
-        .key
-        .seal_in_place_separate_tag(nonce, Aad::empty(), &mut content)
-        .map(|_| content)
-        .unwrap()
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*identity(pairs).key).unwrap());
+    key.seal_in_place_separate_tag(nonce, Aad::empty(), &mut content).map(|_| content).unwrap()
 }
 
 #[test]
