@@ -11,4 +11,4 @@ if [ "${AUTHGRANT_ADVISORIES:-}" = 1 ]; then
 else
     echo "advisories: not checked, their database must be fetched (AUTHGRANT_ADVISORIES=1 does)"
 fi
-cargo-deny --log-level error check --hide-inclusion-graph "${checks[@]}"
+cargo-deny --log-level error --all-features check --hide-inclusion-graph "${checks[@]}"

@@ -6,6 +6,8 @@
 # release   optimized, for this system and newer ones
 # portable  optimized, for any Linux with glibc 2.17 or newer
 #
+# AUTHGRANT_FEATURES names cargo features beside the default ones, such as `fips`.
+#
 # Beside an optimized library it writes libauthgrant.a, a debug file with line tables (scripts/split-debug.sh), and notices and bill of
 # materials of what is linked in (scripts/third_party.py).
 set -euo pipefail
@@ -21,7 +23,7 @@ directory=${2:?where the library goes}
 # `cargo build` has none, so that programs that link it find it in the target directory. Nothing that is compiled contains a date, but
 # AWS-LC is compiled again whenever SOURCE_DATE_EPOCH changes.
 optimized() {
-    env --unset=SOURCE_DATE_EPOCH "$@" rustc --quiet --lib --profile dist --crate-type cdylib,staticlib "${options[@]}" -- -C link-arg=-Wl,-soname,$SONAME
+    env --unset=SOURCE_DATE_EPOCH "$@" rustc --quiet --lib --profile dist --crate-type cdylib,staticlib "${features[@]}" "${options[@]}" -- -C link-arg=-Wl,-soname,$SONAME
 }
 
 # install_optimized BUILT: installs the libraries of the directory BUILT.
@@ -46,10 +48,11 @@ write_pkg_config() {
 
 mkdir -p "$directory"
 options=()
+features=(--features "${AUTHGRANT_FEATURES:-}")
 case $profile in
     debug)
         scripts/setup.sh build
-        cargo build --quiet --lib
+        cargo build --quiet --lib "${features[@]}"
         install -m 755 "$TARGET/debug/libauthgrant.so" "$directory/$SONAME"
         ;;
     release)

@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis sharing faults valgrind locales strace sqlite binutils wheel zig cargo-deny miri fuzz mutants recipes)
-MORE=(bench coverage hydra keycloak)
+MORE=(bench coverage fips hydra keycloak)
 MISSING=()
 UPDATED=
 
@@ -415,6 +415,13 @@ part_coverage() {
 
 has_llvm_tools() { ls "$(rustc --print sysroot)"/lib/rustlib/*/bin/llvm-profdata >/dev/null 2>&1; }
 has_cargo_llvm_cov() { PATH=$TOOLS/bin:$PATH has cargo-llvm-cov; }
+
+# What the build of AWS-LC's FIPS module needs.
+part_fips() {
+    need cmake cmake
+    need go golang-go
+    need perl perl
+}
 
 parts=("$@")
 [ $# -gt 0 ] || parts=("${ALL[@]}")

@@ -7,7 +7,7 @@ same components as a CycloneDX 1.5 software bill of materials.
 The crates are those of `cargo tree`. Tools that read `cargo metadata` also list crates of development dependencies, such as ring, and
 optional ones. Notices are the licence files of the crates' sources; equal texts are written once. A crate without such a file must permit
 Apache-2.0, whose text is always written. Works offline once the crates are downloaded. The output depends on Cargo.lock, the toolchain and
-SOURCE_DATE_EPOCH alone.
+SOURCE_DATE_EPOCH alone. AUTHGRANT_FEATURES names cargo features beside the default ones.
 """
 
 import datetime
@@ -19,6 +19,7 @@ import sys
 import uuid
 from pathlib import Path
 
+FEATURES = ("--features", os.environ.get("AUTHGRANT_FEATURES", ""))
 ROOT = Path(__file__).resolve().parent.parent
 LICENCE_FILE = re.compile(r"(licen[cs]e|copying|copyright|notice|unlicense)([-_.].*)?", re.IGNORECASE)
 # Python has no reader of TOML before 3.11.
@@ -55,7 +56,7 @@ class Crate:
 
 def linked_crates(target, packages):
     """The crates in the library: without procedural macros, build scripts and development dependencies."""
-    tree = run("cargo", "tree", "--locked", "--edges", "normal,no-proc-macro", "--target", target, "--prefix", "none", "--format", "{p}")
+    tree = run("cargo", "tree", "--locked", *FEATURES, "--edges", "normal,no-proc-macro", "--target", target, "--prefix", "none", "--format", "{p}")
     names = {tuple(line.split()[:2]) for line in tree.splitlines() if line}
     keys = sorted((name, version[1:]) for name, version in names if name != "authgrant")
     checksums = dict(((name, version), checksum) for name, version, checksum in LOCKED.findall((ROOT / "Cargo.lock").read_text()))
@@ -143,7 +144,7 @@ def bill_of_materials(crates, rust, root, nodes):
 
 
 def main(target, directory):
-    metadata = json.loads(run("cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target))
+    metadata = json.loads(run("cargo", "metadata", "--locked", *FEATURES, "--format-version", "1", "--filter-platform", target))
     root = next(package for package in metadata["packages"] if package["name"] == "authgrant")
     crates = linked_crates(target, {(package["name"], package["version"]): package for package in metadata["packages"]})
     rust = run("rustc", "--version").split()[1]

@@ -31,6 +31,10 @@ impl SecureRandom for ForkSafeRandom {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
         sys::fill_random(bytes).map_err(|_| GetRandomFailed)
     }
+
+    fn fips(&self) -> bool {
+        cfg!(feature = "fips")
+    }
 }
 
 /// A key exchange group that blocks `fork()` while it generates ephemeral keys.
@@ -60,5 +64,15 @@ impl SupportedKxGroup for ForkSafeKxGroup {
 
     fn usable_for_version(&self, version: ProtocolVersion) -> bool {
         self.0.usable_for_version(version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fork_safe_provider;
+
+    #[test]
+    fn provider_is_fips_if_built_so() {
+        assert_eq!(fork_safe_provider().fips(), cfg!(feature = "fips"));
     }
 }
