@@ -1,6 +1,6 @@
 # Commands of this project. The work is in scripts/; each script can be run alone.
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop fuzz soak check coverage mutants bench lib install uninstall package wheel generated mock-server setup clean
+.PHONY: help demo test test-all interop fuzz soak check coverage mutants bench lib install uninstall package wheel generated mock-server setup clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -10,6 +10,10 @@ demo: ## build library and C example, start a mock authorization server, get a t
 
 test: ## run all tests but `make interop`: Rust, C and C++, Python, Go, real servers, a browser
 	@scripts/test.sh
+
+test-all: ## run all tests: `make test`, `make interop` and `make soak` (several hours)
+	@scripts/test.sh all keycloak hydra
+	@scripts/soak.sh
 
 interop: ## run the tests with the large servers that others wrote: Keycloak and Hydra
 	@scripts/test.sh keycloak hydra
