@@ -37,6 +37,14 @@ fail() {
 
 package_version() { sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml; }
 
+# write_checksums DIRECTORY: writes SHA256SUMS of the packages in it. Debian and Python write pre-releases in other ways.
+write_checksums() {
+    local version
+    version=$(package_version)
+    (cd "$1" && find . -maxdepth 1 \( -name "*$version*" -o -name "*${version/-/\~}*" -o -name '*.whl' \) -printf '%f\n' | LC_ALL=C sort |
+        xargs -d '\n' sha256sum -- >SHA256SUMS)
+}
+
 # functions_in HEADER: prints every authgrant_ name before a parenthesis, sorted: functions, and callback types, which end in _fn.
 functions_in() {
     sed -e 's:/\*.*\*/::g' -e '\:/\*:,\:\*/:d' -e 's://.*::' "$1" | grep -oE '\bauthgrant_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u

@@ -26,6 +26,26 @@ optimized() {
     env --unset=SOURCE_DATE_EPOCH "$@" rustc --quiet --lib --profile dist --crate-type cdylib,staticlib "${features[@]}" "${options[@]}" -- -C link-arg=-Wl,-soname,$SONAME
 }
 
+# At the first link zig compiles its runtime, libunwind and parts of glibc, with debug information that contains directories of this
+# machine. So an empty library is linked first, with a cache of its own, and the runtime in that is stripped. rust-objcopy is used because
+# that of GNU does not know names with a slash in an archive.
+prepare_zig() {
+    local empty=$SCRATCH/empty objcopy version=$SCRATCH/zig-version
+    export ZIG_GLOBAL_CACHE_DIR=$TARGET/portable/zig
+    { realpath "$ZIG_VENV" && cat packaging/zig-requirements.txt; } >"$version"
+    ! cmp -s "$version" "$ZIG_GLOBAL_CACHE_DIR/stripped" || return 0
+    rm -rf "$ZIG_GLOBAL_CACHE_DIR"
+    mkdir "$empty"
+    cp rust-toolchain.toml "$empty/"
+    printf '%s\n' '[package]' 'name = "empty"' 'edition = "2024"' '[lib]' 'path = "lib.rs"' '[profile.release]' 'debug = "line-tables-only"' \
+        '[workspace]' >"$empty/Cargo.toml"
+    touch "$empty/lib.rs"
+    (cd "$empty" && "$ZIG_VENV/bin/cargo-zigbuild" rustc --quiet --release --lib --crate-type cdylib --target "$target.$GLIBC" --target-dir target)
+    objcopy=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/rust-objcopy
+    find "$ZIG_GLOBAL_CACHE_DIR/o" -type f \( -name '*.a' -o -name '*.o' \) -exec "$objcopy" --strip-debug {} \;
+    cp "$version" "$ZIG_GLOBAL_CACHE_DIR/stripped"
+}
+
 # install_optimized BUILT: installs the libraries of the directory BUILT.
 install_optimized() {
     scripts/split-debug.sh "$1/libauthgrant.so" "$directory"
@@ -71,6 +91,7 @@ case $profile in
         export CARGO_ENCODED_RUSTFLAGS=--remap-path-prefix=$cargo_home=/cargo$'\x1f'--remap-path-prefix=$ROOT=/authgrant
         # A target directory of its own: zig compiles the C sources of dependencies with other flags.
         options=(--target "$target.$GLIBC" --target-dir "$TARGET/portable")
+        prepare_zig
         optimized "$ZIG_VENV/bin/cargo-zigbuild"
         install_optimized "$TARGET/portable/$target/dist"
         ;;

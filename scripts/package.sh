@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # package.sh [DIRECTORY]: builds the portable library and writes its packages to DIRECTORY (dist): a relocatable archive
-# authgrant-VERSION-linux-MACHINE.tar.gz, the Debian packages libauthgrant0 and libauthgrant-dev, the debug file of the library, and
-# SHA256SUMS.
+# authgrant-VERSION-linux-MACHINE.tar.gz, the Debian packages libauthgrant0 and libauthgrant-dev, the debug file of the library,
+# SHA256SUMS, and BUILDINFO.
 #
-# The same sources yield the same packages: times are SOURCE_DATE_EPOCH, by default that of the last commit, and owners are root.
+# The same sources and tools yield the same packages (scripts/reproducible.sh): times are SOURCE_DATE_EPOCH, by default that of the last
+# commit, and owners are root. BUILDINFO has the versions of the tools that packaging/zig-requirements.txt and
+# bindings/python/requirements.txt do not determine.
 # AUTHGRANT_MAINTAINER is the maintainer that the Debian packages name.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -75,7 +77,20 @@ debs() {
     build_deb libauthgrant-dev
 }
 
+build_info() {
+    echo "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"
+    echo "AUTHGRANT_MAINTAINER=${AUTHGRANT_MAINTAINER:-}"
+    rustc --version
+    objcopy --version | sed -n 1p
+    tar --version | sed -n 1p
+    gzip --version | sed -n 1p
+    dpkg-deb --version | sed -n 1p
+    python3 -c 'import platform, zlib; print("Python", platform.python_version(), "with zlib", zlib.ZLIB_RUNTIME_VERSION)'
+}
+
 archive
 debs
+build_info >"$dist/BUILDINFO"
 install -m 644 "$lib/libauthgrant.so.0.debug" "$dist/libauthgrant-$version-linux-$machine.so.0.debug"
-(cd "$dist" && sha256sum -- *"$version"* >SHA256SUMS && ls -l --block-size=K | awk 'NR > 1 { print $5, $NF }')
+write_checksums "$dist"
+(cd "$dist" && ls -l --block-size=K | awk 'NR > 1 { print $5, $NF }')

@@ -2,9 +2,10 @@
 # wheel.sh [DIRECTORY [LIBRARY]]: builds the Python package of LIBRARY (default: the portable library) into DIRECTORY (default: dist).
 #
 # The library gets a file name and a SONAME of its own, so that the loader does not take it for the libauthgrant.so.0 of the system or
-# of a driver in the same process, nor the other way round.
+# of a driver in the same process, nor the other way round. The same library and sources yield the same package, see package.sh.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
+umask 022
 
 directory=${1:-dist}
 library=${2:-}
@@ -13,6 +14,7 @@ if [ -z "$library" ]; then
     scripts/lib.sh portable build/portable
     library=build/portable/libauthgrant.so.0
 fi
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export PATH=$WHEEL_VENV/bin:$PATH
 export AUTHGRANT_VERSION
 AUTHGRANT_VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -33,4 +35,6 @@ rm -f "$directory"/authgrant-*.whl
 # Finds the oldest manylinux policy that the library satisfies, and writes it into the name and the tags of the wheel.
 auditwheel repair --plat auto --wheel-dir "$directory" "$SCRATCH"/wheel/*.whl >/dev/null 2>&1 ||
     fail "wheel.sh: the library satisfies no manylinux policy; see auditwheel show"
+# `make package wheel` has one list of all packages.
+[ ! -f "$directory/SHA256SUMS" ] || write_checksums "$directory"
 ls "$directory"/authgrant-*.whl
