@@ -11,9 +11,9 @@ MORE=(base::backoff base::bounded_map base::call base::clock)
 SKIPPED=(
     # AWS-LC.
     key::crypto::integrity key::crypto::weak_encryption
-    # Megabytes of text, or thousands of tokens, take many minutes.
+    # Megabytes of text, or hundreds of requests, take minutes.
     options::connection_string::tests::syntax_error_has_offset_and_name_before_it options::ini::tests::line_length_is_unlimited
-    options::syntax_error::tests::option_is_named_before_offset eviction
+    options::syntax_error::tests::option_is_named_before_offset eviction local_and_throttled_failures_are_not_cached
 )
 scripts/setup.sh build miri
 # Of each property, two cases.
