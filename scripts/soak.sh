@@ -2,19 +2,22 @@
 # soak.sh [STEP...]: runs the long tests one after another, all or those that are named, and writes what they counted to
 # docs/soak-report.md. Of steps that are not named, the report has the last run, with its commit.
 #
-#   keys       a byte of each key file changed, at every position
-#   forks      50,000 forks beside busy threads, and the other C programs
-#   thread     C programs with ThreadSanitizer
-#   address    C programs with AddressSanitizer and LeakSanitizer
-#   faults     each call to the C library and to the kernel fails once
-#   schedules  40,000 random schedules of processes that share a token
-#   fuzz       each fuzz target for AUTHGRANT_FUZZ_SECONDS, by default 360
+#   keys          a byte of each key file changed, at every position
+#   forks         50,000 forks beside busy threads, and the other C programs
+#   thread        C programs with ThreadSanitizer
+#   address       C programs with AddressSanitizer and LeakSanitizer
+#   faults        each call to the C library and to the kernel fails once
+#   miri          unit tests of parsers and of the token cache under Miri
+#   fips          unit and integration tests with the FIPS module of AWS-LC
+#   reproducible  the packages, built twice
+#   schedules     40,000 random schedules of processes that share a token
+#   fuzz          each fuzz target for AUTHGRANT_FUZZ_SECONDS, by default 360
 #
 # A step that fails does not end the run. The log of each is in build/soak.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(keys forks thread address faults schedules fuzz)
+ALL=(keys forks thread address faults miri fips reproducible schedules fuzz)
 LOGS=$ROOT/build/soak
 REPORT=$ROOT/docs/soak-report.md
 steps=("$@")
@@ -31,6 +34,9 @@ run_forks() { AUTHGRANT_FORKS=50000 AUTHGRANT_VALGRIND=0 scripts/test.sh c; }
 run_thread() { scripts/sanitize.sh thread; }
 run_address() { scripts/sanitize.sh address; }
 run_faults() { AUTHGRANT_FAULTS=all scripts/test.sh faults; }
+run_miri() { scripts/miri.sh all; }
+run_fips() { scripts/fips.sh; }
+run_reproducible() { scripts/reproducible.sh; }
 run_schedules() { SCHEDULES=40000 cargo test --lib shared_cache::tests::schedules; }
 run_fuzz() {
     scripts/setup.sh build fuzz
