@@ -87,8 +87,12 @@ case $profile in
         target=$(uname -m)-unknown-linux-gnu
         export CARGO_ZIGBUILD_PYTHON_PATH=$ZIG_VENV/bin/python
         # The library contains names of source files: without the directories of this machine, every machine builds the same.
-        cargo_home=${CARGO_HOME:-$HOME/.cargo}
-        export CARGO_ENCODED_RUSTFLAGS=--remap-path-prefix=$cargo_home=/cargo$'\x1f'--remap-path-prefix=$ROOT=/authgrant
+        # Compilers write the real path of their directory, so CARGO_HOME must not be a link.
+        CARGO_HOME=$(realpath "${CARGO_HOME:-$HOME/.cargo}")
+        export CARGO_HOME
+        remap=(--remap-path-prefix="$CARGO_HOME=/cargo" --remap-path-prefix="$ROOT=/authgrant" --remap-path-prefix="$(realpath "$ROOT")=/authgrant")
+        CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${remap[*]}")
+        export CARGO_ENCODED_RUSTFLAGS
         # A target directory of its own: zig compiles the C sources of dependencies with other flags.
         options=(--target "$target.$GLIBC" --target-dir "$TARGET/portable")
         prepare_zig
