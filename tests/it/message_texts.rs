@@ -269,7 +269,9 @@ fn offline_messages(string: &str) -> Vec<String> {
 
 fn online_messages(server: &MockServer, behavior: Behavior, more: &str) -> Vec<String> {
     server.set_default_behavior(behavior);
-    let connection: Connection = open(&minimal_string(server, more)).unwrap();
+    // A server of another test may have had the same port: its token would be in the cache of this process.
+    let string = minimal_string(server, &format!("CacheScope=Connection;{more}"));
+    let connection: Connection = open(&string).unwrap();
     vec![describe_failure(&connection.get_token().unwrap_err())]
 }
 
