@@ -390,6 +390,39 @@ typedef int32_t (*authgrant_open_url_fn)(const char *url, void *context);
 typedef void (*authgrant_refresh_token_fn)(const char *refresh_token, void *context);
 
 /**
+ * Arguments of authgrant_open_with(). Zero-initialize, then set `size`.
+ */
+typedef struct authgrant_open_options {
+    /**
+     * sizeof(authgrant_open_options).
+     */
+    size_t size;
+    /**
+     * The connection string, in the encoding that `unit_size` states. It need not be aligned.
+     */
+    const void *connection_string;
+    /**
+     * Length of the connection string in units; -1 or SQL_NTS (-3) if it is NUL-terminated. Ignored
+     * if `unit_size` is 0.
+     */
+    ptrdiff_t length;
+    /**
+     * 0 for NUL-terminated UTF-8, 1 for UTF-8 with a length; sizeof(SQLWCHAR) for the text of an
+     * ODBC driver manager: 2 for UTF-16, 4 for UTF-32 (iODBC).
+     */
+    size_t unit_size;
+    /**
+     * The keywords of the driver, each a name, if necessary with aliases after ";": "Schema",
+     * "Table;T". Names are compared case-insensitively. NULL if `driver_keyword_count` is 0.
+     */
+    const char *const *driver_keywords;
+    /**
+     * Number of elements of `driver_keywords`.
+     */
+    size_t driver_keyword_count;
+} authgrant_open_options;
+
+/**
  * Per-call options for authgrant_get_token_with(). Zero-initialize, then set `size`.
  */
 typedef struct authgrant_call_options {
@@ -1335,6 +1368,29 @@ authgrant_status authgrant_allow_directory(const char *path, authgrant_error **e
  * Thread-safe. From inside a callback it does nothing.
  */
 void authgrant_clear_caches(void);
+
+/* ---- for drivers (experimental) */
+
+/**
+ * Opens a connection for a driver that has keywords of its own; otherwise as authgrant_open().
+ *
+ * A keyword of the driver in the connection string or its data source is kept, without a warning:
+ * authgrant_get_option() returns its value, authgrant_set_option() changes it, and
+ * authgrant_completed_string() includes it. Its value is used verbatim and is never regarded as a
+ * secret. The first occurrence in one text counts. A name that is also an option of this library
+ * stays that option.
+ *
+ * `options->size` tells which members the caller knows; the rest of a larger struct must be zero.
+ * The options and what they refer to are not used after the call.
+ *
+ * Thread-safe, as authgrant_open(). Errors: AUTHGRANT_INVALID_ARGUMENT (also for a keyword that is
+ * empty or contains one of = { } [ ] or a control character), AUTHGRANT_INVALID_CONNECTION_STRING,
+ * AUTHGRANT_DATA_SOURCE_NOT_FOUND.
+ */
+authgrant_status authgrant_open_with(
+    const authgrant_open_options *options,
+    authgrant_connection **connection,
+    authgrant_error **error);
 
 /* ---- audit (experimental) */
 

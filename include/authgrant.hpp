@@ -716,6 +716,30 @@ public:
         return try_open_wide(text, length, unit_size).value();
     }
 
+    /// For a driver with keywords of its own, such as "Schema" or, with an alias, "Table;T"; see authgrant_open_with().
+    static result<connection> try_open(std::string_view connection_string, const std::vector<std::string_view> &driver_keywords) noexcept {
+        return detail::without_exceptions<result<connection>>([&]() -> result<connection> {
+            std::vector<detail::argument> texts;
+            texts.reserve(driver_keywords.size() + 1);
+            std::vector<const char *> names;
+            texts.emplace_back(connection_string);
+            for (std::string_view keyword : driver_keywords) texts.emplace_back(keyword);
+            for (const detail::argument &text : texts) {
+                if (!text.valid()) return text.cause();
+                names.push_back(text.c_str());
+            }
+            authgrant_open_options options{};
+            options.size = sizeof options;
+            options.connection_string = names.front();
+            options.driver_keywords = names.data() + 1;
+            options.driver_keyword_count = driver_keywords.size();
+            return adopt([&](auto handle, auto failed) { return authgrant_open_with(&options, handle, failed); });
+        });
+    }
+    static connection open(std::string_view connection_string, const std::vector<std::string_view> &driver_keywords) {
+        return try_open(connection_string, driver_keywords).value();
+    }
+
     /// Sets one option. An empty value removes it.
     result<void> try_set_option(std::string_view name, std::string_view value) noexcept {
         const detail::argument name_text(name), value_text(value);

@@ -66,6 +66,39 @@ func OpenUTF16(connectionString []uint16) (*Connection, error) {
 	})
 }
 
+// OpenDriver opens a connection for a driver that has keywords of its own, such as "Schema" or, with an alias, "Table;T". The
+// library keeps them: [Connection.SetOption] changes them, and [Connection.CompletedString] includes them. A name that is also
+// an option of the library stays that option. Otherwise it is as [Open].
+func OpenDriver(connectionString string, driverKeywords ...string) (*Connection, error) {
+	const size = C.size_t(unsafe.Sizeof((*C.char)(nil)))
+	text, err := newCString("connectionString", connectionString)
+	if err != nil {
+		return nil, err
+	}
+	defer text.free()
+	// C memory, because Go memory that is passed to C may not contain other pointers.
+	array := (**C.char)(C.calloc(C.size_t(len(driverKeywords)+1), size))
+	defer C.free(unsafe.Pointer(array))
+	pointers := unsafe.Slice(array, len(driverKeywords))
+	for i, keyword := range driverKeywords {
+		cKeyword, err := newCString("driverKeywords", keyword)
+		if err != nil {
+			return nil, err
+		}
+		defer cKeyword.free()
+		pointers[i] = cKeyword.text
+	}
+	return open(func(handle **C.authgrant_connection, failure **C.authgrant_error) C.authgrant_status {
+		options := (*C.authgrant_open_options)(C.calloc(1, C.sizeof_authgrant_open_options))
+		defer C.free(unsafe.Pointer(options))
+		options.size = C.sizeof_authgrant_open_options
+		options.connection_string = unsafe.Pointer(text.text)
+		options.driver_keywords = array
+		options.driver_keyword_count = C.size_t(len(driverKeywords))
+		return C.authgrant_open_with(options, handle, failure)
+	})
+}
+
 func open(call func(**C.authgrant_connection, **C.authgrant_error) C.authgrant_status) (*Connection, error) {
 	var handle *C.authgrant_connection
 	var failure *C.authgrant_error

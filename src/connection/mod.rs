@@ -19,7 +19,7 @@ use crate::connection::api_headers::ApiHeaders;
 use crate::grants;
 use crate::key::{CallbackSigner, KeyOrigin};
 use crate::net::http;
-use crate::options::{Environment, Options, ProcessEnvironment};
+use crate::options::{DriverKeywords, Environment, Options, ProcessEnvironment};
 use crate::process::login_state::{LoginState, RefreshTokenCallback};
 use crate::process::{Process, Snapshot};
 use crate::resolve::{Config, Flow};
@@ -97,7 +97,15 @@ impl Connection {
     /// `ErrorKind::ConnectionString`, `ErrorKind::DataSourceNotFound`; `ErrorKind::Internal` if the
     /// operating system provides no random numbers.
     pub fn open(text: &str) -> Result<Self> {
-        Self::open_with_environment(text, &ProcessEnvironment)
+        Self::open_with_keywords(text, &DriverKeywords::default())
+    }
+
+    /// Like [`Self::open`], with keywords of the driver.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_with_keywords(text: &str, keywords: &DriverKeywords) -> Result<Self> {
+        Self::open_with_process(text, keywords, &ProcessEnvironment, None)
     }
 
     /// Like [`Self::open`], with an environment that locates data sources.
@@ -105,18 +113,19 @@ impl Connection {
     /// # Errors
     /// Those of [`Self::open`].
     pub fn open_with_environment(text: &str, environment: &dyn Environment) -> Result<Self> {
-        Self::open_with_process(text, environment, None)
+        Self::open_with_process(text, &DriverKeywords::default(), environment, None)
     }
 
     fn open_with_process(
         text: &str,
+        keywords: &DriverKeywords,
         environment: &dyn Environment,
         process: Option<&'static Process>,
     ) -> Result<Self> {
         Process::check_random()?;
         sys::prewarm_before_fork(http::prewarm);
         Policy::freeze();
-        let options = Options::open(text, environment)?;
+        let options = Options::open_with(text, keywords, environment)?;
         Ok(Self {
             handle_slots: Process::or_current(process).slot_registry.register(),
             data_source: options.data_source_label().map(str::to_owned),

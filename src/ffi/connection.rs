@@ -4,8 +4,6 @@ use std::ffi::{c_char, c_void};
 use std::ptr;
 use std::sync::Arc;
 
-use zeroize::{Zeroize, Zeroizing};
-
 use crate::base::call::SharedCancelToken;
 use crate::base::error::{ArgumentError, Error, Result, Status};
 use crate::base::log::{Log, LogLevel};
@@ -14,9 +12,10 @@ use crate::connection::{CallOptions, Connection};
 use crate::ffi::call_options::{self, RawCallOptions};
 use crate::ffi::callback::{self, LogCallback, authgrant_log_fn};
 use crate::ffi::error::ErrorObject;
-use crate::ffi::panic::{fits_in_memory, invalid_length_error, null_error};
+use crate::ffi::open_options::{self, RawOpenOptions};
+use crate::ffi::panic::null_error;
 use crate::ffi::status::authgrant_status;
-use crate::ffi::token;
+use crate::ffi::{token, wide};
 use crate::process::Process;
 use crate::token::TokenHandle;
 
@@ -64,59 +63,39 @@ pub extern "C" fn authgrant_open_wide(
     guard!(error, |args| {
         let connection = args.out("connection", connection, ptr::null_mut());
         args.check()?;
-        if connection_string.is_null() {
-            return Err(null_error("connection_string"));
-        }
-        let text = match unit_size {
-            2 => from_utf16(&copy_units::<u16>(connection_string, length)?)?,
-            4 => from_utf32(&copy_units::<u32>(connection_string, length)?)?,
-            _ => return Err(invalid_length_error("unit_size")),
-        };
+        let text = wide::decode("connection_string", connection_string, length, unit_size)?;
         connection.set(Box::into_raw(Box::new(Connection::open(&text)?)));
         Ok(())
     })
 }
 
-/// Lengths that mean NUL-terminated text: -1 and ODBC's SQL_NTS.
-const NUL_TERMINATED: [isize; 2] = [-1, -3];
-
-/// Copies the units of a wide text, which may be unaligned.
-fn copy_units<T: Copy + Default + PartialEq + Zeroize>(
-    text: *const c_void,
-    length: isize,
-) -> Result<Zeroizing<Vec<T>>> {
-    let text: *const T = text.cast();
-    // SAFETY: the header requires `length` units, or units up to a NUL.
-    let unit = |index: usize| unsafe { text.add(index).read_unaligned() };
-    let length = match usize::try_from(length) {
-        Ok(length) if fits_in_memory::<T>(length) => length,
-        Err(_) if NUL_TERMINATED.contains(&length) => {
-            (0..).take_while(|index| unit(*index) != T::default()).count()
-        }
-        _ => return Err(invalid_length_error("length")),
-    };
-    let units = Zeroizing::new((0..length).map(unit).collect::<Vec<T>>());
-    if units.contains(&T::default()) {
-        return Err(encoding_error::<T>("embedded NUL"));
-    }
-    Ok(units)
-}
-
-fn from_utf16(units: &[u16]) -> Result<Zeroizing<String>> {
-    let text = char::decode_utf16(units.iter().copied()).collect::<std::result::Result<String, _>>();
-    text.map(Zeroizing::new).map_err(|_| encoding_error::<u16>("unpaired surrogate"))
-}
-
-fn from_utf32(units: &[u32]) -> Result<Zeroizing<String>> {
-    let text = units.iter().map(|unit| char::from_u32(*unit)).collect::<Option<String>>();
-    text.map(Zeroizing::new).ok_or_else(|| encoding_error::<u32>("a unit is not a character of Unicode"))
-}
-
-/// The error of a connection string with units of type `T`.
-fn encoding_error<T>(reason: &str) -> Error {
-    let encoding = if size_of::<T>() == 2 { "UTF-16" } else { "UTF-32" };
-    let text = format!("connection_string is not valid {encoding}: {reason}");
-    Error::new(ArgumentError::Invalid, "argument", text)
+/// Opens a connection for a driver that has keywords of its own; otherwise as authgrant_open().
+///
+/// A keyword of the driver in the connection string or its data source is kept, without a warning: authgrant_get_option()
+/// returns its value, authgrant_set_option() changes it, and authgrant_completed_string() includes it. Its value is used
+/// verbatim and is never regarded as a secret. The first occurrence in one text counts. A name that is also an option of
+/// this library stays that option.
+///
+/// `options->size` tells which members the caller knows; the rest of a larger struct must be zero. The options and what
+/// they refer to are not used after the call.
+///
+/// Thread-safe, as authgrant_open(). Errors: AUTHGRANT_INVALID_ARGUMENT (also for a keyword that is empty or contains
+/// one of = { } [ ] or a control character), AUTHGRANT_INVALID_CONNECTION_STRING, AUTHGRANT_DATA_SOURCE_NOT_FOUND.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_open_with(
+    options: *const RawOpenOptions,
+    connection: *mut *mut Connection,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |args| {
+        let connection = args.out("connection", connection, ptr::null_mut());
+        let size = *args.handle("options", options.cast::<usize>())?;
+        let options = open_options::copy(options, size)?;
+        let text = options.connection_string(args)?;
+        let keywords = options.driver_keywords(args)?;
+        connection.set(Box::into_raw(Box::new(Connection::open_with_keywords(&text, &keywords)?)));
+        Ok(())
+    })
 }
 
 /// Sets one option by any of its names. The value is used verbatim: quotes are not removed. An empty value
@@ -472,22 +451,4 @@ pub extern "C" fn authgrant_clear_caches() {
             Process::current().clear();
         }
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn negative_length_is_nul_terminated_only_for_odbc_nts() {
-        let text = [0x41_u16, 0x3d, 0, 0x42];
-        for length in [-1, -3] {
-            let units = copy_units::<u16>(text.as_ptr().cast(), length).unwrap();
-            assert_eq!(*units, text[..2], "{length}");
-        }
-        for length in [-2, -4, isize::MIN] {
-            let error = copy_units::<u16>(text.as_ptr().cast(), length).unwrap_err();
-            assert_eq!((error.status(), error.sqlstate()), (Status::InvalidArgument, "HY090"), "{length}");
-        }
-    }
 }

@@ -16,6 +16,7 @@ mod panic;
 mod callback_store;
 mod panic_location;
 mod sized_struct;
+mod wide;
 
 pub mod audit;
 pub mod authorize;
@@ -25,6 +26,7 @@ pub mod cancel_token;
 pub mod connection;
 pub mod error;
 pub mod headers;
+pub mod open_options;
 pub mod policy;
 pub mod report;
 pub mod signer;

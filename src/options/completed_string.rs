@@ -3,7 +3,7 @@
 //!
 //! Values of a data source or model are written out, so DSN and FILEDSN are omitted, and so is AllowOverride,
 //! which is effective only in a data source. RestConfigFile is kept, because the headers of the model cannot
-//! be set by an option.
+//! be set by an option. Keywords of the driver follow the options; which of them are secret is not known here.
 
 use super::paths::is_key_text;
 use super::{KEY_FILE_OPTIONS, OptionId, OptionOrigin, Options, connection_string, secret_refs, table};
@@ -36,6 +36,7 @@ impl Options {
             .into_iter()
             .chain(others)
             .filter_map(|spec| self.completed_pair(spec, include_secrets, overrides))
+            .chain(self.driver.effective().map(|(name, value)| (name, value.text.clone())))
             .map(|(name, text)| (name, Secret::new(connection_string::quote(text.reveal()))))
             .collect();
         join_pairs(&pairs)
@@ -46,7 +47,7 @@ impl Options {
         spec: &'static table::OptionSpec,
         include_secrets: bool,
         overrides: &[OptionOverride],
-    ) -> Option<(&'static str, Secret)> {
+    ) -> Option<(&str, Secret)> {
         if EXCLUDED_OPTIONS.contains(&spec.id) {
             return None;
         }

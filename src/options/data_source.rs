@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::driver_keywords::{DriverKeywords, KeywordId};
 use super::environment::{self, Environment};
 use super::ini::{self, IniError, IniFile, IniSection};
 use super::table::{self, OptionId, OptionSpec};
@@ -29,6 +30,7 @@ pub(super) struct DataSource {
     /// For messages, such as `DSN "Sales" in /etc/odbc.ini`.
     pub(super) label: String,
     pub(super) values: OptionLayer,
+    pub(super) driver_values: Vec<(KeywordId, OptionValue)>,
     pub(super) warnings: Vec<Error>,
     /// Invalid lines that must not be ignored.
     pub(super) errors: Vec<Error>,
@@ -122,7 +124,11 @@ impl FileSearch {
 ///
 /// # Errors
 /// [`ErrorKind::DataSourceNotFound`] if no file has a section of that name or `[Default]`.
-pub(super) fn load_dsn(name: &str, environment: &dyn Environment) -> Result<DataSource> {
+pub(super) fn load_dsn(
+    name: &str,
+    keywords: &DriverKeywords,
+    environment: &dyn Environment,
+) -> Result<DataSource> {
     let mut search = FileSearch::default();
     search.read_first(environment::user_odbc_ini_paths(environment), "DSN");
     search.read_first(environment::system_odbc_ini_paths(environment), "DSN");
@@ -147,7 +153,7 @@ pub(super) fn load_dsn(name: &str, environment: &dyn Environment) -> Result<Data
     for (path, ini) in &files {
         source.warn_all(path, &ini.errors);
     }
-    source.load_section(path, section);
+    source.load_section(path, section, keywords);
     source.warnings.append(&mut search.warnings.clone());
     Ok(source)
 }
@@ -157,7 +163,12 @@ pub(super) fn load_dsn(name: &str, environment: &dyn Environment) -> Result<Data
 /// # Errors
 /// [`ErrorKind::DataSourceNotFound`] if it does not exist, cannot be read, or has no section `[ODBC]`;
 /// [`OptionError::Invalid`] if `policy` forbids its path.
-pub(super) fn load_file_dsn(name: &str, environment: &dyn Environment, policy: Policy) -> Result<DataSource> {
+pub(super) fn load_file_dsn(
+    name: &str,
+    keywords: &DriverKeywords,
+    environment: &dyn Environment,
+    policy: Policy,
+) -> Result<DataSource> {
     let mut search = FileSearch::default();
     let files = environment::file_dsn_paths(environment, name, || configured_file_dsn_folder(environment));
     if environment::has_folder(Path::new(name)) && policy.forbids(Restriction::FilePaths) {
@@ -177,7 +188,7 @@ pub(super) fn load_file_dsn(name: &str, environment: &dyn Environment, policy: P
     let warnings = search.warnings.clone();
     let mut source = DataSource::new(OptionOrigin::FileDsn, label, warnings);
     source.warn_all(path, &ini.errors);
-    source.load_section(path, section);
+    source.load_section(path, section, keywords);
     Ok(source)
 }
 
@@ -193,7 +204,8 @@ fn configured_file_dsn_folder(environment: &dyn Environment) -> Option<PathBuf> 
 
 impl DataSource {
     fn new(origin: OptionOrigin, label: String, warnings: Vec<Error>) -> Self {
-        Self { origin, label, values: OptionLayer::new(), warnings, errors: Vec::new() }
+        let (values, driver_values, errors) = (OptionLayer::new(), Vec::new(), Vec::new());
+        Self { origin, label, values, driver_values, warnings, errors }
     }
 
     fn option_name(&self) -> &'static str {
@@ -209,7 +221,7 @@ impl DataSource {
         }));
     }
 
-    fn load_section(&mut self, path: &Path, section: &IniSection<'_>) {
+    fn load_section(&mut self, path: &Path, section: &IniSection<'_>, keywords: &DriverKeywords) {
         let (errors, warnings): (Vec<IniError>, Vec<IniError>) =
             section.errors.iter().partition(|error| error.message == ini::NUL_MESSAGE);
         self.warn_all(path, &warnings);
@@ -221,7 +233,10 @@ impl DataSource {
         for entry in &section.entries {
             let location = format!("line {} of {}", entry.line, sanitize::path(path));
             match table::find(entry.name) {
-                None => self.warnings.push(unknown_name_warning(&location, entry.name)),
+                None => match keywords.find(entry.name) {
+                    Some(id) => self.add_driver_value(id, entry.name, entry.value, location),
+                    None => self.warnings.push(unknown_name_warning(&location, entry.name)),
+                },
                 Some(spec) => self.add_value(spec, entry.name, entry.value, location),
             }
         }
@@ -246,11 +261,23 @@ impl DataSource {
             self.warnings.push(super::option_warning(spec.name, text));
             return;
         }
-        let (text, name_as_written) = (Secret::from(text), name.to_owned());
-        self.values.insert(
-            spec.id,
-            OptionValue { text, origin: self.origin, name_as_written, location: Some(location) },
-        );
+        self.values.insert(spec.id, self.located_value(text, name, location));
+    }
+
+    fn add_driver_value(&mut self, id: KeywordId, name: &str, value: &str, location: String) {
+        if value.is_empty() {
+            return;
+        }
+        if let Some((_, first)) = self.driver_values.iter().find(|(own, _)| *own == id) {
+            let text = format!("{name} in {location} is ignored: duplicate of {}", first.name_as_written);
+            self.warnings.push(super::option_warning(first.name_as_written.clone(), text));
+            return;
+        }
+        self.driver_values.push((id, self.located_value(value, name, location)));
+    }
+
+    fn located_value(&self, text: &str, name: &str, location: String) -> OptionValue {
+        OptionValue { location: Some(location), ..OptionValue::new(Secret::from(text), self.origin, name) }
     }
 }
 

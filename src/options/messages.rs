@@ -154,6 +154,17 @@ fn truncate_name(name: &str) -> &str {
     name.char_indices().nth(MAX_NAME_LEN).map_or(name, |(end, _)| name.get(..end).unwrap_or_default())
 }
 
+/// The warning for a pair whose option or keyword has a value already.
+pub(super) fn duplicate_warning(
+    option: impl Into<Cow<'static, str>>,
+    pair: &connection_string::KeyValue,
+    first: &OptionValue,
+) -> Error {
+    let text =
+        format!("{} at offset {} is ignored: duplicate of {}", pair.name, pair.offset, first.name_as_written);
+    option_warning(option, text)
+}
+
 pub(super) fn option_warning(option: impl Into<Cow<'static, str>>, text: String) -> Error {
     Error::new(WarningKind::IgnoredAttribute, "options", text).with_option(option)
 }

@@ -21,6 +21,7 @@ mod completed_string;
 pub mod connection_string;
 mod data_source;
 mod dependencies;
+mod driver_keywords;
 mod effect;
 pub mod environment;
 mod ini;
@@ -35,14 +36,16 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
+use driver_keywords::{DriverOptions, KeywordId};
 use messages::{
-    delimiter_warning, looks_like_secret, open_only_option_error, option_warning, unknown_option_error,
-    unknown_option_warning,
+    delimiter_warning, duplicate_warning, looks_like_secret, open_only_option_error, option_warning,
+    unknown_option_error, unknown_option_warning,
 };
 use rest_model::RestModel;
 
 pub use completed_string::OptionOverride;
 pub use dependencies::FileDependencies;
+pub use driver_keywords::DriverKeywords;
 #[cfg(test)]
 pub(crate) use effect::ALL;
 pub(crate) use effect::{AUTH_METHODS, SIGNING, method_numbers};
@@ -91,6 +94,10 @@ pub struct OptionValue {
 }
 
 impl OptionValue {
+    fn new(text: Secret, origin: OptionOrigin, name_as_written: &str) -> Self {
+        Self { text, origin, name_as_written: name_as_written.to_owned(), location: None }
+    }
+
     /// Parses the value as a JSON object.
     ///
     /// # Errors
@@ -117,6 +124,8 @@ type OptionLayer = BTreeMap<OptionId, OptionValue>;
 pub struct Options {
     /// Copy on write: layers are shared with earlier versions of the options.
     layers: BTreeMap<OptionOrigin, Arc<OptionLayer>>,
+    /// Keywords of the driver.
+    driver: DriverOptions,
     /// The name of the data source, for messages.
     data_source_label: Option<String>,
     rest_model: RestModel,
@@ -145,10 +154,18 @@ impl Options {
     /// # Errors
     /// `ErrorKind::ConnectionString` for a syntax error, `ErrorKind::DataSourceNotFound`.
     pub fn open(text: &str, environment: &dyn Environment) -> Result<Self> {
+        Self::open_with(text, &DriverKeywords::default(), environment)
+    }
+
+    /// Like [`Self::open`], with keywords of the driver.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_with(text: &str, keywords: &DriverKeywords, environment: &dyn Environment) -> Result<Self> {
         let pairs = connection_string::parse(text)?;
         let order: Vec<_> =
             pairs.iter().filter_map(|pair| table::find(&pair.name)).map(|found| found.id).collect();
-        let mut options = Self::from_pairs(pairs);
+        let mut options = Self::from_pairs(pairs, keywords);
         if options.get(OptionId::AllowOverride).is_some() {
             options.warn_ignored(
                 Some(OptionId::AllowOverride),
@@ -167,18 +184,23 @@ impl Options {
     /// # Errors
     /// `ErrorKind::ConnectionString` for a syntax error.
     pub fn parse(text: &str) -> Result<Self> {
-        Ok(Self::from_pairs(connection_string::parse(text)?))
+        Ok(Self::from_pairs(connection_string::parse(text)?, &DriverKeywords::default()))
     }
 
-    fn from_pairs(pairs: Vec<connection_string::KeyValue>) -> Self {
-        let mut options = Self::default();
+    fn from_pairs(pairs: Vec<connection_string::KeyValue>, keywords: &DriverKeywords) -> Self {
+        let mut options = Self { driver: DriverOptions::new(keywords.clone()), ..Self::default() };
         let mut unbraced_secret = None;
         // An unbraced pkcs11 URI is cut at the first ";": the pairs after it may be the rest of the URI.
         let mut unbraced_uri = None;
         for pair in pairs {
             let Some(spec) = table::find(&pair.name) else {
-                options.warnings.push(unknown_option_warning(&pair, unbraced_uri.or(unbraced_secret)));
                 let is_unbraced = !pair.braced && looks_like_secret(&pair.name);
+                match keywords.find(&pair.name) {
+                    Some(id) => options.add_driver_pair(id, pair),
+                    None => {
+                        options.warnings.push(unknown_option_warning(&pair, unbraced_uri.or(unbraced_secret)))
+                    }
+                }
                 unbraced_secret = is_unbraced.then_some("the preceding value");
                 continue;
             };
@@ -193,11 +215,8 @@ impl Options {
 
     fn add_pair(&mut self, spec: &table::OptionSpec, pair: connection_string::KeyValue) {
         if let Some(first) = self.layer_value(OptionOrigin::ConnectionString, spec.id) {
-            let text = format!(
-                "{} at offset {} is ignored: duplicate of {}",
-                pair.name, pair.offset, first.name_as_written
-            );
-            self.warnings.push(option_warning(spec.name, text));
+            let warning = duplicate_warning(spec.name, &pair, first);
+            self.warnings.push(warning);
             return;
         }
         let text = if pair.braced || spec.is_secret() {
@@ -208,9 +227,17 @@ impl Options {
         self.set_value(spec.id, text, OptionOrigin::ConnectionString, &pair.name);
     }
 
+    fn add_driver_pair(&mut self, id: KeywordId, pair: connection_string::KeyValue) {
+        if let Some(first) = self.driver.value_from(id, OptionOrigin::ConnectionString) {
+            let warning = duplicate_warning(first.name_as_written.clone(), &pair, first);
+            self.warnings.push(warning);
+            return;
+        }
+        self.driver.set(id, OptionValue::new(pair.value, OptionOrigin::ConnectionString, &pair.name));
+    }
+
     fn set_value(&mut self, name: OptionId, text: Secret, origin: OptionOrigin, name_as_written: &str) {
-        let value = OptionValue { text, origin, name_as_written: name_as_written.to_owned(), location: None };
-        self.layer_mut(origin).insert(name, value);
+        self.layer_mut(origin).insert(name, OptionValue::new(text, origin, name_as_written));
     }
 
     /// The values from `origin`, for modification.
@@ -236,12 +263,16 @@ impl Options {
                     self.warn_ignored(Some(OptionId::DSN), "DRIVER precedes it");
                     return Ok(());
                 }
-                data_source::load_dsn(&self.trimmed_text(OptionId::DSN), environment)?
+                let name = self.trimmed_text(OptionId::DSN);
+                data_source::load_dsn(&name, &self.driver.keywords, environment)?
             }
         };
         self.data_source_label = Some(source.label);
         self.warnings.extend(source.warnings);
         self.external.errors.extend(source.errors);
+        for (id, value) in source.driver_values {
+            self.driver.set(id, value);
+        }
         self.layers.insert(source.origin, Arc::new(source.values));
         Ok(())
     }
@@ -256,6 +287,7 @@ impl Options {
     fn load_file_dsn(&mut self, environment: &dyn Environment) -> Result<data_source::DataSource> {
         let mut source = data_source::load_file_dsn(
             &self.trimmed_text(OptionId::FILEDSN),
+            &self.driver.keywords,
             environment,
             Policy::current(),
         )?;
@@ -266,6 +298,7 @@ impl Options {
         if file_driver.filter(differs).is_some() {
             self.warn_ignored(Some(OptionId::FILEDSN), "it is for a different DRIVER");
             source.values.clear();
+            source.driver_values.clear();
             source.errors.clear();
         }
         Ok(source)
@@ -306,9 +339,13 @@ impl Options {
     pub fn set(&mut self, pairs: &[(&str, &str)]) -> Result<()> {
         let mut errors = Vec::new();
         let mut accepted = Vec::new();
+        let mut accepted_keywords = Vec::new();
         for (name, value) in pairs {
             match table::find(name) {
-                None => errors.push(unknown_option_error(name)),
+                None => match self.driver.keywords.find(name) {
+                    Some(id) => accepted_keywords.push((id, name, value)),
+                    None => errors.push(unknown_option_error(name)),
+                },
                 Some(spec) if matches!(spec.id, OptionId::DSN | OptionId::FILEDSN) => {
                     errors.push(open_only_option_error(spec));
                 }
@@ -323,6 +360,9 @@ impl Options {
         }
         for (id, name, value) in accepted {
             self.set_value(id, Secret::from(*value), OptionOrigin::SetOption, name);
+        }
+        for (id, name, value) in accepted_keywords {
+            self.driver.set(id, OptionValue::new(Secret::from(*value), OptionOrigin::SetOption, name));
         }
         self.guard_caller_secrets(Policy::current(), self.has_caller_signer);
         Ok(())

@@ -196,6 +196,39 @@ static void check_open_wide(void) {
     CHECK(authgrant_open_wide(NULL, 0, 0, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 }
 
+static void check_open_with(void) {
+    static const char *const keywords[] = {"Schema", "Table;T"}, *const invalid[] = {"Sche=ma"};
+    authgrant_connection *connection = POISONED(authgrant_connection);
+    authgrant_open_options options = {0};
+    char *text = NULL;
+
+    options.size = sizeof options;
+    options.connection_string = "T=orders;Scope=a";
+    options.driver_keywords = keywords;
+    options.driver_keyword_count = 2;
+    WORKS(authgrant_open_with(&options, &connection, &error));
+    WORKS(authgrant_set_option(connection, "schema", "s", &error));
+    WORKS(authgrant_completed_string(connection, 0, &text, &error));
+    CHECK(strings_equal(text, "Scope=a;Schema=s;Table=orders;"));
+    authgrant_string_free(text);
+    authgrant_close(connection);
+
+    options.driver_keywords = invalid;
+    options.driver_keyword_count = 1;
+    connection = POISONED(authgrant_connection);
+    FAILS(authgrant_open_with(&options, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(connection == NULL);
+    options.driver_keyword_count = 0;
+    options.size = sizeof options - 1;
+    FAILS(authgrant_open_with(&options, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
+    options.size = sizeof options;
+    FAILS(authgrant_open_with(&options, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_open_with(NULL, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
+    options.connection_string = NULL;
+    FAILS(authgrant_open_with(&options, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_open_with(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+}
+
 static void check_options(void) {
     static const char *const names[] = {"LoginTimeout", "Scope"}, *const unknown[] = {"Scope", "NoSuchOption"};
     static const char *const values[] = {"30", "impersonation"}, *const null_value[] = {"30", NULL};
@@ -729,6 +762,7 @@ int main(int argc, char **argv) {
     check_options();
     check_tokens();
     check_open_wide();
+    check_open_with();
     check_copy_token();
     check_headers();
     check_errors();

@@ -20,6 +20,7 @@ use authgrant::ffi::cancel_token::*;
 use authgrant::ffi::connection::*;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::headers::*;
+use authgrant::ffi::open_options::RawOpenOptions;
 use authgrant::ffi::policy::*;
 use authgrant::ffi::report::*;
 use authgrant::ffi::signer::authgrant_set_signer;
@@ -84,6 +85,19 @@ type RejectedCall = (&'static str, fn(&mut ValidArguments, ErrorSlot) -> i32);
 const NULL_ARGUMENTS: &[RejectedCall] = &[
     ("connection_string", |good, error| authgrant_open(null(), &raw mut good.handle, error)),
     ("connection", |_, error| authgrant_open(c"".as_ptr(), null_mut(), error)),
+    ("options", |good, error| authgrant_open_with(null(), &raw mut good.handle, error)),
+    ("options->connection_string", |good, error| open_with(good, open_options(null(), 0), error)),
+    ("options->connection_string", |good, error| open_with(good, open_options(null(), 1), error)),
+    ("options->connection_string", |good, error| open_with(good, open_options(null(), 2), error)),
+    ("options->driver_keywords", |good, error| {
+        open_with(good, RawOpenOptions { driver_keyword_count: 1, ..open_options(c"".as_ptr(), 0) }, error)
+    }),
+    ("options->driver_keywords", |good, error| {
+        let driver_keywords = [null()].as_ptr();
+        let options = open_options(c"".as_ptr(), 0);
+        open_with(good, RawOpenOptions { driver_keywords, driver_keyword_count: 1, ..options }, error)
+    }),
+    ("connection", |_, error| authgrant_open_with(&open_options(c"".as_ptr(), 0), null_mut(), error)),
     ("connection_string", |good, error| authgrant_open_wide(null(), 0, 2, &raw mut good.handle, error)),
     ("connection", |good, error| authgrant_open_wide(good.buffer.as_ptr().cast(), -1, 2, null_mut(), error)),
     ("connection", |_, error| authgrant_set_option(null_mut(), c"Scope".as_ptr(), c"".as_ptr(), error)),
@@ -175,6 +189,12 @@ const INVALID_UTF8: *const c_char = c"ab\xff".as_ptr();
 
 const INVALID_UTF8_ARGUMENTS: &[RejectedCall] = &[
     ("connection_string", |good, error| authgrant_open(INVALID_UTF8, &raw mut good.handle, error)),
+    ("options->connection_string", |good, error| open_with(good, open_options(INVALID_UTF8, 0), error)),
+    ("options->driver_keywords", |good, error| {
+        let driver_keywords = [INVALID_UTF8].as_ptr();
+        let options = open_options(c"".as_ptr(), 0);
+        open_with(good, RawOpenOptions { driver_keywords, driver_keyword_count: 1, ..options }, error)
+    }),
     ("name", |good, error| authgrant_set_option(good.connection.handle(), INVALID_UTF8, c"".as_ptr(), error)),
     ("value", |good, error| {
         authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), INVALID_UTF8, error)
@@ -211,6 +231,17 @@ const INVALID_LENGTHS: &[RejectedCall] = &[
     ("length", |good, error| open_wide(good, isize::MIN, 2, error)),
     ("length", |good, error| open_wide(good, isize::MAX, 2, error)),
     ("length", |good, error| open_wide(good, isize::MAX / 2, 4, error)),
+    ("unit_size", |good, error| open_with(good, open_options(c"".as_ptr(), 3), error)),
+    ("length", |good, error| {
+        open_with(good, RawOpenOptions { length: -2, ..open_options(c"".as_ptr(), 1) }, error)
+    }),
+    ("options->size", |good, error| {
+        open_with(good, RawOpenOptions { size: 0, ..open_options(c"".as_ptr(), 0) }, error)
+    }),
+    ("options->size", |good, error| {
+        let size = size_of::<RawOpenOptions>() - 1;
+        open_with(good, RawOpenOptions { size, ..open_options(c"".as_ptr(), 0) }, error)
+    }),
     ("unit_size", |good, error| open_wide(good, -1, 0, error)),
     ("unit_size", |good, error| open_wide(good, -1, 1, error)),
     ("unit_size", |good, error| open_wide(good, -1, 3, error)),
@@ -252,6 +283,21 @@ const INVALID_LENGTHS: &[RejectedCall] = &[
     ("options->timeout_ms", |good, error| get_token_with_options(good, call_options(-1, 0, 0), error)),
     ("options->min_validity_s", |good, error| get_token_with_options(good, call_options(0, -1, 0), error)),
 ];
+
+fn open_with(good: &mut ValidArguments, options: RawOpenOptions, error: ErrorSlot) -> i32 {
+    authgrant_open_with(&raw const options, &raw mut good.handle, error)
+}
+
+fn open_options(text: *const c_char, unit_size: usize) -> RawOpenOptions {
+    RawOpenOptions {
+        size: size_of::<RawOpenOptions>(),
+        connection_string: text.cast(),
+        length: -1,
+        unit_size,
+        driver_keywords: null(),
+        driver_keyword_count: 0,
+    }
+}
 
 /// Size of the options before `cancel_token`.
 const FIRST_CALL_OPTIONS_SIZE: usize = offset_of!(RawCallOptions, cancel_token);
@@ -718,8 +764,9 @@ struct CallbackContext {
 }
 
 /// Every function that returns a status, called with valid arguments.
-const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 24] = [
+const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 25] = [
     |good, error| authgrant_open(c"".as_ptr(), &raw mut good.handle, error),
+    |good, error| open_with(good, open_options(c"".as_ptr(), 0), error),
     |good, error| open_wide(good, -1, 4, error),
     |good, error| authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), c"a".as_ptr(), error),
     |good, error| {

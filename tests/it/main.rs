@@ -10,6 +10,7 @@ mod c_api_arguments;
 mod cancel_token;
 mod claims;
 mod connection_string_export;
+mod driver_functions;
 mod feature_matrix;
 mod file_permissions;
 mod generated_files;

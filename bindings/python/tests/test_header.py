@@ -16,7 +16,7 @@ TEXT = re.sub(r"/\*.*?\*/", "", HEADER.read_text(encoding="utf-8"), flags=re.DOT
 CONSTANTS = {name: int(value) for name, value in re.findall(r"#define AUTHGRANT_(\w+) (\d+)", TEXT)}
 
 # Functions that the public modules do not use.
-NOT_WRAPPED = {"open_wide", "get_token", "to_wide", "copy_token", "token_length", "status_name"}
+NOT_WRAPPED = {"open", "open_wide", "get_token", "to_wide", "copy_token", "token_length", "status_name"}
 
 C_TYPES = {
     "authgrant_status": "c_int32",
@@ -29,6 +29,7 @@ C_TYPES = {
     "const char *": "c_char_p",
     "const char *const *": "LP_c_char_p",
     "size_t *": "LP_c_size_t",
+    "const authgrant_open_options *": "LP_OpenOptions",
     "const authgrant_call_options *": "LP_CallOptions",
     "authgrant_open_url_fn": _library.OPEN_URL.__name__,
     "authgrant_refresh_token_fn": _library.REFRESH_TOKEN.__name__,
@@ -51,7 +52,11 @@ CALLBACKS = {
     "store_put_fn": _library.STORE_PUT,
     "store_release_fn": _library.STORE_RELEASE,
 }
-STRUCTS = {"authgrant_call_options": _library.CallOptions, "authgrant_token_store": _library.TokenStoreFunctions}
+STRUCTS = {
+    "authgrant_open_options": _library.OpenOptions,
+    "authgrant_call_options": _library.CallOptions,
+    "authgrant_token_store": _library.TokenStoreFunctions,
+}
 
 
 def without_name(parameter):

@@ -85,7 +85,8 @@ impl ConnectionFixture {
 }
 
 pub(super) fn open_connection(string: &str, process: &'static Process) -> Connection {
-    Connection::open_with_process(string, &ProcessEnvironment, Some(process)).unwrap()
+    Connection::open_with_process(string, &DriverKeywords::default(), &ProcessEnvironment, Some(process))
+        .unwrap()
 }
 
 /// Opens a connection with `options` and a local signing key.

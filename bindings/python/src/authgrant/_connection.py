@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from time import time
-from typing import Any, Callable, Mapping, NoReturn, TypeVar, Union
+from typing import Any, Callable, Iterable, Mapping, NoReturn, TypeVar, Union
 
 from . import _call
 from ._call import ConnectionHandle, call, call_for_pointer, call_for_text, encode, run_interruptibly
@@ -28,6 +28,7 @@ from ._library import (
     WITH_SECRETS,
     WITH_TOKENS,
     CallOptions,
+    OpenOptions,
     library,
 )
 from ._token import Headers, HeadersHandle, Token, TokenHandle, read_headers
@@ -79,6 +80,15 @@ def _call_options(
     return CallOptions(ctypes.sizeof(CallOptions), timeout_ms, math.ceil(min_validity or 0), flags, cancel_token._handle)
 
 
+def _open(text: str, driver_keywords: Iterable[str]) -> ConnectionHandle:
+    encoded = encode(text)
+    names = [encode(name) for name in driver_keywords]
+    keywords = (ctypes.c_char_p * len(names))(*names)
+    string = ctypes.cast(ctypes.c_char_p(encoded), ctypes.c_void_p)
+    options = OpenOptions(ctypes.sizeof(OpenOptions), string, 0, 0, keywords, len(names))
+    return ConnectionHandle(call_for_pointer(library.open_with, ctypes.byref(options)))
+
+
 def _new_slot() -> tuple[ctypes.c_void_p, Any]:
     """An out-parameter for a pointer, and the argument that refers to it."""
     slot = ctypes.c_void_p()
@@ -102,7 +112,9 @@ class Connection:
 
     ``connection_string`` is an ODBC connection string as the user wrote it. Keyword arguments are options by their name, such as
     ``AuthenticationMethod=55``; they count as set by :meth:`set_options`, except DSN and FILEDSN, which become part of the string.
-    Opens no key file and sends nothing. Errors: InvalidConnectionString, DataSourceNotFound; InvalidOption for a keyword.
+    ``driver_keywords`` are keywords of a driver, such as ``"Schema"`` or, with an alias, ``"Table;T"``: they may occur in the string
+    and are options from then on. Opens no key file and sends nothing. Errors: InvalidConnectionString, DataSourceNotFound;
+    InvalidOption for a keyword argument.
 
     All methods may be called from any thread, also at the same time. The connection may be used in a forked child. A method that
     may wait for a server or a user runs the C function on a helper thread if it is called on the main thread, so that Ctrl-C
@@ -113,12 +125,12 @@ class Connection:
     Use the connection as a context manager, or call :meth:`close`.
     """
 
-    def __init__(self, connection_string: str = "", **options: OptionValue) -> None:
+    def __init__(self, connection_string: str = "", *, driver_keywords: Iterable[str] = (), **options: OptionValue) -> None:
         in_string = {name: value for name, value in options.items() if name.lower() in STRING_OPTIONS}
         # First, because the first occurrence of an option counts.
         text = "".join(f"{name}={quote_value(_option_text(value))};" for name, value in in_string.items()) + connection_string
         #: None after close().
-        self._handle: ConnectionHandle | None = ConnectionHandle(call_for_pointer(library.open, encode(text)))
+        self._handle: ConnectionHandle | None = _open(text, driver_keywords)
         # The tokens of the last handles by their address. An address stays valid as long as its token is here.
         self._tokens: dict[int | None, Token] = {}
         # The last token and its headers.

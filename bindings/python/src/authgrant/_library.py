@@ -37,6 +37,19 @@ STORE_PUT = CFUNCTYPE(
 STORE_RELEASE = CFUNCTYPE(c_int32, c_char_p, POINTER(c_uint8), c_void_p)
 
 
+class OpenOptions(ctypes.Structure):
+    """authgrant_open_options."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("connection_string", c_void_p),
+        ("length", c_ssize_t),
+        ("unit_size", c_size_t),
+        ("driver_keywords", POINTER(c_char_p)),
+        ("driver_keyword_count", c_size_t),
+    ]
+
+
 class CallOptions(ctypes.Structure):
     """authgrant_call_options."""
 
@@ -71,6 +84,7 @@ OK, NOT_CACHED, UNSUPPORTED = 0, 24, 20
 FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "open": (c_int32, c_char_p, OUT, OUT),
     "open_wide": (c_int32, c_void_p, c_ssize_t, c_size_t, OUT, OUT),
+    "open_with": (c_int32, POINTER(OpenOptions), OUT, OUT),
     "close": (None, c_void_p),
     "set_option": (c_int32, c_void_p, c_char_p, c_char_p, OUT),
     "set_options": (c_int32, c_void_p, POINTER(c_char_p), POINTER(c_char_p), c_size_t, OUT),

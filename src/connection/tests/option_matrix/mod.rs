@@ -15,7 +15,7 @@ use crate::connection::{CallOptions, Connection};
 use crate::key::KeyCache;
 use crate::net::tls::TransportConfig;
 use crate::options::environment::testing::FakeEnvironment;
-use crate::options::{AuthMethod, EffectKind, OptionId};
+use crate::options::{AuthMethod, DriverKeywords, EffectKind, OptionId};
 use crate::process::Process;
 use crate::resolve::Config;
 use crate::shared_cache::{Sharing, identify};
@@ -401,7 +401,9 @@ fn origin_of_value_does_not_change_key() {
         r##"{"#authenticationMethod": "53", "#tokenUri": "POST https://login.example/token", "#scope": "a"}"##,
     );
     let environment = FakeEnvironment { home: Some(folder.path().to_owned()), ..FakeEnvironment::default() };
-    let open = |text: &str| Connection::open_with_process(text, &environment, Some(process)).unwrap();
+    let open = |text: &str| {
+        Connection::open_with_process(text, &DriverKeywords::default(), &environment, Some(process)).unwrap()
+    };
     let by_call = open("");
     by_call.set_options(&pairs).unwrap();
     let by_reference = |reference: &str| {

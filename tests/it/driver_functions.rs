@@ -1,0 +1,123 @@
+//! Functions for drivers: keywords of the driver, through the C API. No server is needed.
+
+use std::ffi::{CString, c_char, c_void};
+use std::ptr::null;
+
+use crate::support::c_api::{Connection, Failure, collect_failures, poisoned_ptr};
+use authgrant::ffi::connection::*;
+use authgrant::ffi::open_options::RawOpenOptions;
+use authgrant::ffi::status::*;
+
+/// Options for NUL-terminated UTF-8 without keywords.
+fn open_options(text: *const c_void) -> RawOpenOptions {
+    RawOpenOptions {
+        size: size_of::<RawOpenOptions>(),
+        connection_string: text,
+        length: 0,
+        unit_size: 0,
+        driver_keywords: null(),
+        driver_keyword_count: 0,
+    }
+}
+
+fn open_raw(options: &RawOpenOptions) -> Result<Connection, Vec<Failure>> {
+    let mut handle = poisoned_ptr();
+    let failures = collect_failures(|error| authgrant_open_with(options, &raw mut handle, error));
+    if failures.is_empty() {
+        return Ok(Connection::from_handle(handle));
+    }
+    assert!(handle.is_null());
+    Err(failures)
+}
+
+fn open_with(text: &str, keywords: &[&str]) -> Result<Connection, Vec<Failure>> {
+    let text = CString::new(text).unwrap();
+    let keywords: Vec<_> = keywords.iter().map(|keyword| CString::new(*keyword).unwrap()).collect();
+    let pointers: Vec<*const c_char> = keywords.iter().map(|keyword| keyword.as_ptr()).collect();
+    open_raw(&RawOpenOptions {
+        driver_keywords: pointers.as_ptr(),
+        driver_keyword_count: pointers.len(),
+        ..open_options(text.as_ptr().cast())
+    })
+}
+
+#[test]
+fn driver_keywords_are_completed_and_set() {
+    let connection = open_with("Scope=a;t={x;y}", &["Schema", "Table;T"]).unwrap();
+    assert_eq!(connection.warnings(), []);
+    assert_eq!(connection.completed_string(0), "Scope=a;Table={x;y};");
+    connection.set_option("SCHEMA", "s").unwrap();
+    connection.set_option("Table", "").unwrap();
+    assert_eq!(connection.completed_string(0), "Scope=a;Schema=s;");
+    assert_eq!(connection.set_option("View", "v").unwrap_err().status, AUTHGRANT_INVALID_OPTION);
+    let completed = connection.completed_string(0);
+    let reopened = open_with(&completed, &["Schema"]).unwrap();
+    assert_eq!((reopened.warnings(), reopened.completed_string(0)), (vec![], completed));
+}
+
+#[test]
+fn open_with_accepts_each_unit_size() {
+    const TEXT: &str = "Scope=é😀";
+    let utf16: Vec<u16> = TEXT.encode_utf16().chain([0]).collect();
+    let utf32: Vec<u32> = TEXT.chars().map(u32::from).chain([0]).collect();
+    let utf8 = CString::new(TEXT).unwrap();
+    let units = |length: usize| isize::try_from(length).unwrap();
+    for (text, unit_size, length) in [
+        (utf8.as_ptr().cast::<c_void>(), 1, units(TEXT.len())),
+        (utf16.as_ptr().cast(), 2, units(utf16.len() - 1)),
+        (utf32.as_ptr().cast(), 4, units(utf32.len() - 1)),
+    ] {
+        for length in [length, -1, -3] {
+            let connection = open_raw(&RawOpenOptions { length, unit_size, ..open_options(text) }).unwrap();
+            assert_eq!(connection.completed_string(0), "Scope={é😀};", "{unit_size} {length}");
+        }
+    }
+    // Without a unit size, the length is ignored.
+    let connection = open_raw(&RawOpenOptions { length: 1, ..open_options(utf8.as_ptr().cast()) }).unwrap();
+    assert_eq!(connection.completed_string(0), "Scope={é😀};");
+}
+
+#[test]
+fn length_of_utf8_bounds_read() {
+    let text = b"Scope=ab\xff";
+    let options = |length| RawOpenOptions { length, unit_size: 1, ..open_options(text.as_ptr().cast()) };
+    assert_eq!(open_raw(&options(7)).unwrap().completed_string(0), "Scope=a;");
+    let failure = open_raw(&options(9)).unwrap_err().remove(0);
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_INVALID_ARGUMENT, "HY009"));
+    assert!(failure.message.contains("is not valid UTF-8: invalid byte at offset 8"), "{failure:?}");
+}
+
+#[test]
+fn invalid_driver_keyword_is_rejected_by_name() {
+    for keyword in ["", "a=b", "{a", "[a]", "a;", "a\tb"] {
+        let failure = open_with("Scope=a", &["Good", keyword]).unwrap_err().remove(0);
+        assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_INVALID_ARGUMENT, "HY009"));
+        assert!(failure.message.contains("driver keyword"), "{failure:?}");
+    }
+}
+
+#[test]
+fn larger_open_options_struct_must_end_with_zeros() {
+    #[repr(C)]
+    struct Newer {
+        known: RawOpenOptions,
+        added: usize,
+    }
+    let open = |added| {
+        let known = RawOpenOptions { size: size_of::<Newer>(), ..open_options(c"Scope=a".as_ptr().cast()) };
+        let newer = Newer { known, added };
+        let mut handle = poisoned_ptr();
+        let failures =
+            collect_failures(|error| authgrant_open_with((&raw const newer).cast(), &raw mut handle, error));
+        authgrant_close(handle);
+        failures.first().map(|failure| failure.status)
+    };
+    assert_eq!((open(0), open(1)), (None, Some(AUTHGRANT_INVALID_ARGUMENT)));
+}
+
+#[test]
+fn open_errors_are_those_of_open() {
+    assert_eq!(open_with("A={", &["A"]).unwrap_err()[0].status, AUTHGRANT_INVALID_CONNECTION_STRING);
+    let failures = open_with("DSN=authgrant no such DSN", &["A"]).unwrap_err();
+    assert_eq!(failures[0].status, AUTHGRANT_DATA_SOURCE_NOT_FOUND);
+}
