@@ -1392,6 +1392,24 @@ authgrant_status authgrant_open_with(
     authgrant_connection **connection,
     authgrant_error **error);
 
+/**
+ * Returns the value in force of an option or a keyword of the driver, by any of its names, whatever
+ * set it: the connection string, the data source, the model file, the key file or
+ * authgrant_set_option().
+ *
+ * `*value` is the value as it was set, without the quotes or braces of the connection string; a
+ * secret is returned, too, and a reference such as `env:NAME` is not resolved. It is NULL if
+ * nothing sets the option: defaults, also those of a provider, are in authgrant_option_table(). It
+ * is to be released with authgrant_string_free().
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT; AUTHGRANT_INVALID_OPTION for an unknown name.
+ */
+authgrant_status authgrant_get_option(
+    authgrant_connection *connection,
+    const char *name,
+    char **value,
+    authgrant_error **error);
+
 /* ---- audit (experimental) */
 
 /**

@@ -769,6 +769,14 @@ public:
     }
     void set_options(const std::vector<std::pair<std::string_view, std::string_view>> &options) { try_set_options(options).value(); }
 
+    /// The value in force of an option or a keyword of the driver; no value if nothing sets it. It may be a secret.
+    result<std::optional<owned_string>> try_get_option(std::string_view name) const noexcept {
+        const detail::argument name_text(name);
+        if (!name_text.valid()) return name_text.cause();
+        return optional_string([&](auto value, auto failed) { return authgrant_get_option(get(), name_text.c_str(), value, failed); });
+    }
+    std::optional<owned_string> get_option(std::string_view name) const { return try_get_option(name).value(); }
+
     /// The options in force as one connection string.
     result<owned_string> try_completed_string(include what = include::none) const noexcept {
         return string([&](auto text, auto failed) {
@@ -958,6 +966,15 @@ private:
     template <typename Call>
     static result<owned_string> string(Call call) noexcept {
         return detail::obtain<owned_string, char>(call);
+    }
+
+    /// The string of a call; none if it is NULL.
+    template <typename Call>
+    static result<std::optional<owned_string>> optional_string(Call call) noexcept {
+        char *text = nullptr;
+        authgrant_error *failed = nullptr;
+        if (call(&text, &failed) != AUTHGRANT_OK) return failure(failed);
+        return text == nullptr ? std::nullopt : std::optional<owned_string>(text);
     }
 
     /// Registers a function, which lives as long as the connection; an empty one is unregistered.

@@ -165,6 +165,18 @@ func (c *Connection) text(call func(*C.authgrant_connection, **C.char, **C.authg
 	return takeString(text), nil
 }
 
+// optionalText calls a function of the library that returns a string or NULL.
+func (c *Connection) optionalText(call func(*C.authgrant_connection, **C.char, **C.authgrant_error) C.authgrant_status) (string, bool, error) {
+	var text *C.char
+	err := c.do(func(handle *C.authgrant_connection, failure **C.authgrant_error) C.authgrant_status {
+		return call(handle, &text, failure)
+	})
+	if err != nil || text == nil {
+		return "", false, err
+	}
+	return takeString(text), true, nil
+}
+
 // SetOption sets one option by any of its names. The value is used as it is: quotes are not removed. An empty value removes the
 // option. Calls in progress finish with the options that they started with.
 func (c *Connection) SetOption(name, value string) error {
@@ -206,6 +218,19 @@ func (c *Connection) SetOptions(options map[string]string) error {
 	}
 	return c.do(func(handle *C.authgrant_connection, failure **C.authgrant_error) C.authgrant_status {
 		return C.authgrant_set_options(handle, &pointers[0], &pointers[count], count, failure)
+	})
+}
+
+// Option returns the value in force of an option or a keyword of the driver, by any of its names and whatever set it. It is
+// false if nothing sets the option. The value may be a secret; references such as env:NAME are not resolved.
+func (c *Connection) Option(name string) (string, bool, error) {
+	cName, err := newCString("name", name)
+	if err != nil {
+		return "", false, err
+	}
+	defer cName.free()
+	return c.optionalText(func(handle *C.authgrant_connection, value **C.char, failure **C.authgrant_error) C.authgrant_status {
+		return C.authgrant_get_option(handle, cName.text, value, failure)
 	})
 }
 

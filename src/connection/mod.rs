@@ -19,7 +19,7 @@ use crate::connection::api_headers::ApiHeaders;
 use crate::grants;
 use crate::key::{CallbackSigner, KeyOrigin};
 use crate::net::http;
-use crate::options::{DriverKeywords, Environment, Options, ProcessEnvironment};
+use crate::options::{DriverKeywords, Environment, KEY_FILE_OPTIONS, Options, ProcessEnvironment, table};
 use crate::process::login_state::{LoginState, RefreshTokenCallback};
 use crate::process::{Process, Snapshot};
 use crate::resolve::{Config, Flow};
@@ -144,6 +144,22 @@ impl Connection {
         self.snapshot.update_options(|options| options.set(pairs))?;
         self.clear_negative_entry();
         Ok(())
+    }
+
+    /// Returns the value in force of an option or a keyword of the driver, by any of its names and as it was set: secret
+    /// references are not resolved. `None` if nothing sets it.
+    ///
+    /// # Errors
+    /// `OptionError::Invalid` for an unknown name.
+    pub fn get_option(&self, name: &str) -> Result<Option<Secret>> {
+        let snapshot = self.snapshot.load_revalidated();
+        let value = snapshot.options_as_given.find_value(name)?;
+        // The key file is read only if it may set the option.
+        let from_key_file = || {
+            let spec = table::find(name).filter(|spec| KEY_FILE_OPTIONS.contains(&spec.id))?;
+            snapshot.resolution().options.get(spec.id)
+        };
+        Ok(value.or_else(from_key_file).map(|value| value.text.clone()))
     }
 
     /// Sets the signer for subsequent calls; `None` restores the signing key of the options.

@@ -15,6 +15,7 @@ use crate::ffi::error::ErrorObject;
 use crate::ffi::open_options::{self, RawOpenOptions};
 use crate::ffi::panic::null_error;
 use crate::ffi::status::authgrant_status;
+use crate::ffi::text::into_c_string;
 use crate::ffi::{token, wide};
 use crate::process::Process;
 use crate::token::TokenHandle;
@@ -147,6 +148,31 @@ pub extern "C" fn authgrant_set_options(
             .map(|(name, value)| Ok((args.text("names", *name)?, args.text("values", *value)?)))
             .collect::<Result<Vec<_>>>()?;
         connection.set_options(&pairs)
+    })
+}
+
+/// Returns the value in force of an option or a keyword of the driver, by any of its names, whatever set it: the
+/// connection string, the data source, the model file, the key file or authgrant_set_option().
+///
+/// `*value` is the value as it was set, without the quotes or braces of the connection string; a secret is returned, too,
+/// and a reference such as `env:NAME` is not resolved. It is NULL if nothing sets the option: defaults, also those of a
+/// provider, are in authgrant_option_table(). It is to be released with authgrant_string_free().
+///
+/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT; AUTHGRANT_INVALID_OPTION for an unknown name.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_get_option(
+    connection: *mut Connection,
+    name: *const c_char,
+    value: *mut *mut c_char,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |args| {
+        let value = args.out("value", value, ptr::null_mut());
+        let connection = args.handle("connection", connection)?;
+        if let Some(text) = connection.get_option(args.text("name", name)?)? {
+            value.set(into_c_string(text.reveal())?);
+        }
+        Ok(())
     })
 }
 

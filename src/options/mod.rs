@@ -374,6 +374,18 @@ impl Options {
         self.highest_ranked(name, |origin| !self.is_blocked(origin, name))
     }
 
+    /// The value in force of the option or keyword of the driver that has this name; `None` if nothing sets it.
+    ///
+    /// # Errors
+    /// `OptionError::Invalid` for an unknown name.
+    pub fn find_value(&self, name: &str) -> Result<Option<&OptionValue>> {
+        match (table::find(name), self.driver.keywords.find(name)) {
+            (Some(spec), _) => Ok(self.get(spec.id)),
+            (None, Some(id)) => Ok(self.driver.get(id)),
+            (None, None) => Err(unknown_option_error(name)),
+        }
+    }
+
     /// The highest-ranked value among the origins that `includes` accepts, if it is not empty.
     fn highest_ranked(
         &self,

@@ -234,6 +234,7 @@ static void check_options(void) {
     static const char *const values[] = {"30", "impersonation"}, *const null_value[] = {"30", NULL};
     static const char *const null_name[] = {"LoginTimeout", NULL};
     authgrant_connection *connection = open_connection();
+    char *value = POISONED(char);
 
     WORKS(authgrant_set_option(connection, "scope", "signature", &error));
     FAILS(authgrant_set_option(connection, "NoSuchOption", "1", &error), AUTHGRANT_INVALID_OPTION);
@@ -243,6 +244,20 @@ static void check_options(void) {
     FAILS(authgrant_set_option(connection, "Scope", NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_option(connection, "Scope", "\xff", &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_set_option(NULL, NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+
+    WORKS(authgrant_get_option(connection, "Auth_Scope", &value, &error));
+    CHECK(strings_equal(value, "signature"));
+    authgrant_string_free(value);
+    value = POISONED(char);
+    WORKS(authgrant_get_option(connection, "ApplicationName", &value, &error));
+    CHECK(value == NULL);
+    value = POISONED(char);
+    FAILS(authgrant_get_option(connection, "NoSuchOption", &value, &error), AUTHGRANT_INVALID_OPTION);
+    CHECK(value == NULL);
+    FAILS(authgrant_get_option(connection, NULL, &value, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_get_option(connection, "Scope", NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_get_option(NULL, "Scope", &value, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_get_option(NULL, NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 
     WORKS(authgrant_set_options(connection, names, values, 2, &error));
     FAILS(authgrant_set_options(connection, unknown, values, 2, &error), AUTHGRANT_INVALID_OPTION);

@@ -104,6 +104,13 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     ("name", |good, error| authgrant_set_option(good.connection.handle(), null(), c"".as_ptr(), error)),
     ("value", |good, error| authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), null(), error)),
     ("connection", |good, error| {
+        authgrant_get_option(null_mut(), c"Scope".as_ptr(), &raw mut good.text, error)
+    }),
+    ("name", |good, error| authgrant_get_option(good.connection.handle(), null(), &raw mut good.text, error)),
+    ("value", |good, error| {
+        authgrant_get_option(good.connection.handle(), c"Scope".as_ptr(), null_mut(), error)
+    }),
+    ("connection", |good, error| {
         authgrant_set_options(null_mut(), good.names.as_ptr(), good.names.as_ptr(), 1, error)
     }),
     ("names", |good, error| {
@@ -198,6 +205,9 @@ const INVALID_UTF8_ARGUMENTS: &[RejectedCall] = &[
     ("name", |good, error| authgrant_set_option(good.connection.handle(), INVALID_UTF8, c"".as_ptr(), error)),
     ("value", |good, error| {
         authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), INVALID_UTF8, error)
+    }),
+    ("name", |good, error| {
+        authgrant_get_option(good.connection.handle(), INVALID_UTF8, &raw mut good.text, error)
     }),
     ("names", |good, error| {
         authgrant_set_options(
@@ -764,7 +774,10 @@ struct CallbackContext {
 }
 
 /// Every function that returns a status, called with valid arguments.
-const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 25] = [
+const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 26] = [
+    |good, error| {
+        authgrant_get_option(good.connection.handle(), c"Scope".as_ptr(), &raw mut good.text, error)
+    },
     |good, error| authgrant_open(c"".as_ptr(), &raw mut good.handle, error),
     |good, error| open_with(good, open_options(c"".as_ptr(), 0), error),
     |good, error| open_wide(good, -1, 4, error),

@@ -3,10 +3,13 @@
 use std::ffi::{CString, c_char, c_void};
 use std::ptr::null;
 
-use crate::support::c_api::{Connection, Failure, collect_failures, poisoned_ptr};
+use crate::support::c_api::{Connection, Failure, c_str_to_string, collect_failures, poisoned_ptr};
+use crate::support::stores;
+use crate::support::tempdir::TestDir;
 use authgrant::ffi::connection::*;
 use authgrant::ffi::open_options::RawOpenOptions;
 use authgrant::ffi::status::*;
+use authgrant::ffi::text::*;
 
 /// Options for NUL-terminated UTF-8 without keywords.
 fn open_options(text: *const c_void) -> RawOpenOptions {
@@ -53,6 +56,62 @@ fn driver_keywords_are_completed_and_set() {
     let completed = connection.completed_string(0);
     let reopened = open_with(&completed, &["Schema"]).unwrap();
     assert_eq!((reopened.warnings(), reopened.completed_string(0)), (vec![], completed));
+}
+
+fn get_option(connection: &Connection, name: &str) -> Result<Option<String>, Failure> {
+    let name = CString::new(name).unwrap();
+    let mut value = poisoned_ptr();
+    let get = |error| authgrant_get_option(connection.handle(), name.as_ptr(), &raw mut value, error);
+    let failures = collect_failures(get);
+    let text = c_str_to_string(value);
+    authgrant_string_free(value);
+    failures.into_iter().next().map_or(Ok(text), Err)
+}
+
+#[test]
+fn get_option_returns_value_in_force_of_any_origin() {
+    let dir = TestDir::new();
+    let dsn = dir.write(
+        "a.dsn",
+        "[ODBC]
+Scope=dsn
+ClaimsIssuer=dsn
+Table=t
+",
+    );
+    let model = dir.write("m.rest", r##"{"#tokenUri": "https://a.example/t"}"##);
+    let account = serde_json::json!({
+        "type": "service_account",
+        "private_key_id": "1a2b3c",
+        "private_key": std::fs::read_to_string(stores::path("key.pem")).unwrap(),
+        "client_email": "robot@project.example",
+    });
+    let key = dir.write("key.json", account.to_string());
+    let string = format!("FILEDSN={dsn};oas='string';RestConfigFile={model};JWTCertStore={key};Schema=s");
+    let connection = open_with(&string, &["Schema", "Table;T"]).unwrap();
+    connection.set_option("ClaimsSubject", " set ").unwrap();
+    connection.set_option("Password", "env:NO_SUCH_VARIABLE").unwrap();
+    for (name, value) in [
+        ("Auth_Scope", Some("string")),
+        ("SCOPE", Some("string")),
+        ("cliss", Some("dsn")),
+        ("pwd", Some("env:NO_SUCH_VARIABLE")),
+        ("TokenURI", Some("https://a.example/t")),
+        ("ClaimsSubject", Some(" set ")),
+        ("JWTCertStore", Some(key.as_str())),
+        ("FILEDSN", Some(dsn.as_str())),
+        ("DSN", None),
+        ("JWTKeyID", Some("1a2b3c")),
+        ("schema", Some("s")),
+        ("t", Some("t")),
+        ("LoginTimeout", None),
+    ] {
+        assert_eq!(get_option(&connection, name).unwrap().as_deref(), value, "{name}");
+    }
+    connection.set_option("Scope", "").unwrap();
+    assert_eq!(get_option(&connection, "Scope").unwrap(), None);
+    let failure = get_option(&connection, "View").unwrap_err();
+    assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_INVALID_OPTION, Some("View")));
 }
 
 #[test]

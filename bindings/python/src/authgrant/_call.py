@@ -99,9 +99,14 @@ def call_for_pointer(function: Callable[..., int], *arguments: Any) -> int | Non
 
 def call_for_text(function: Callable[..., int], *arguments: Any) -> str:
     """Calls a C function, whose last arguments are the out-parameters for a string and the error."""
+    return call_for_optional_text(function, *arguments) or ""
+
+
+def call_for_optional_text(function: Callable[..., int], *arguments: Any) -> str | None:
+    """Calls a C function as call_for_text() does; None if the string is NULL."""
     pointer = call_for_pointer(function, *arguments)
     try:
-        return ctypes.string_at(pointer or 0).decode()
+        return None if pointer is None else ctypes.string_at(pointer).decode()
     finally:
         library.string_free(pointer)
 

@@ -13,7 +13,7 @@ from time import time
 from typing import Any, Callable, Iterable, Mapping, NoReturn, TypeVar, Union
 
 from . import _call
-from ._call import ConnectionHandle, call, call_for_pointer, call_for_text, encode, run_interruptibly
+from ._call import ConnectionHandle, call, call_for_optional_text, call_for_pointer, call_for_text, encode, run_interruptibly
 from ._cancel import CancelToken
 from ._errors import AuthgrantWarning, Error, take_warnings
 from ._library import (
@@ -214,6 +214,14 @@ class Connection:
         array = ctypes.c_char_p * len(names)
         arrays = array(*names), array(*values)
         self._with_handle(lambda handle: call(library.set_options, handle, *arrays, len(names)))
+
+    def get_option(self, name: str) -> str | None:
+        """Returns the value in force of an option, by any of its names and whatever set it; None if nothing does.
+
+        It may be a secret. References such as ``env:NAME`` are not resolved. Errors: InvalidOption.
+        """
+        text = encode(name)
+        return self._with_handle(lambda handle: call_for_optional_text(library.get_option, handle, text))
 
     def completed_string(self, *, secrets: bool = False, tokens: bool = False) -> str:
         """Returns the options in force as one connection string, on request with secrets and the current tokens."""
