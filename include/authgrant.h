@@ -220,6 +220,12 @@ extern "C" {
 #define AUTHGRANT_WITH_TOKENS 2
 
 /**
+ * Flag of authgrant_completed_string(): the connection string as it was given, with what was
+ * changed since. Not together with AUTHGRANT_WITH_SECRETS.
+ */
+#define AUTHGRANT_AS_GIVEN 4
+
+/**
  * Permission of authgrant_set_policy(): secrets as `env:NAME` and `file:PATH`, and
  * ClientAssertionFile, in a connection string and in a FILEDSN that it names by path. Without it
  * they are accepted only from authgrant_set_option(), from odbc.ini and from the FILEDSNs of the
@@ -746,6 +752,13 @@ authgrant_status authgrant_set_options(
  * AuthenticationMethod 51, 54 or 56, the access token is used until it expires, and then the
  * refresh token. A secret that was set as `env:NAME` or `file:PATH` is written in that form, and
  * authgrant_open() accepts it only if the policy allows it.
+ *
+ * AUTHGRANT_AS_GIVEN is for ODBC's OutConnectionString: the options and keywords of the connection
+ * string in their order and by their names, with what authgrant_set_option() changed, and then what
+ * it added. DRIVER, DSN and FILEDSN stay as they are, and nothing of the data source, the model
+ * file or the key file is copied out. Secrets are those of the connection string, which was opened
+ * with them; a secret that authgrant_set_option() set is omitted. Unknown names and duplicates are
+ * omitted, too.
  *
  * `*text` is to be released with authgrant_string_free(). It is as secret as what it includes.
  *

@@ -89,6 +89,8 @@ enum class include : std::uint32_t {
     none = 0,
     secrets = AUTHGRANT_WITH_SECRETS,
     tokens = AUTHGRANT_WITH_TOKENS,
+    /// The string as it was given, with what was changed since; not together with secrets.
+    as_given = AUTHGRANT_AS_GIVEN,
 };
 
 /// Permissions of set_policy().

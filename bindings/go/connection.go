@@ -237,10 +237,11 @@ func (c *Connection) Option(name string) (string, bool, error) {
 // Include says what a completed connection string contains.
 type Include uint32
 
-// Parts of a completed connection string that are secret.
+// Parts and forms of a completed connection string.
 const (
 	WithSecrets Include = C.AUTHGRANT_WITH_SECRETS // passwords, keys and other secret options
 	WithTokens  Include = C.AUTHGRANT_WITH_TOKENS  // the current tokens, with the keywords of ODBC 4.0
+	AsGiven     Include = C.AUTHGRANT_AS_GIVEN     // the string as it was given, with what was changed since; not with WithSecrets
 )
 
 // CompletedString returns the options in force as one connection string. It is as secret as what it includes.

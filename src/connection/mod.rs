@@ -261,6 +261,17 @@ impl Connection {
         snapshot.options_as_given.completed_connection_string(secrets, &overrides)
     }
 
+    /// Returns the connection string as it was given, with what the caller changed, optionally with the current tokens.
+    #[must_use]
+    pub fn given_string(&self, tokens: bool) -> Secret {
+        let snapshot = self.snapshot.load_revalidated();
+        let overrides = match snapshot.config() {
+            Ok(config) if tokens => self.current_token_options(&snapshot, config),
+            _ => Vec::new(),
+        };
+        snapshot.options_as_given.given_connection_string(&overrides)
+    }
+
     /// Registers the callback that receives every new or rotated refresh token; `None` unregisters it.
     pub fn set_refresh_token_callback(&self, callback: Option<RefreshTokenCallback>) {
         self.state().login_state.set_refresh_token_callback(callback);

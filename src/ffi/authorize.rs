@@ -7,7 +7,9 @@ use crate::base::error::{ArgumentError, Error};
 use crate::connection::Connection;
 use crate::ffi::callback::{self, authgrant_open_url_fn, authgrant_refresh_token_fn};
 use crate::ffi::error::ErrorObject;
-use crate::ffi::status::{AUTHGRANT_WITH_SECRETS, AUTHGRANT_WITH_TOKENS, authgrant_status};
+use crate::ffi::status::{
+    AUTHGRANT_AS_GIVEN, AUTHGRANT_WITH_SECRETS, AUTHGRANT_WITH_TOKENS, authgrant_status,
+};
 use crate::ffi::text;
 
 /// Returns the URL that a user opens to give consent: the authorization request (RFC 6749 section 4.1.1). It
@@ -116,6 +118,12 @@ pub extern "C" fn authgrant_logoff(
 /// access token is used until it expires, and then the refresh token. A secret that was set as `env:NAME` or
 /// `file:PATH` is written in that form, and authgrant_open() accepts it only if the policy allows it.
 ///
+/// AUTHGRANT_AS_GIVEN is for ODBC's OutConnectionString: the options and keywords of the connection string in their
+/// order and by their names, with what authgrant_set_option() changed, and then what it added. DRIVER, DSN and FILEDSN
+/// stay as they are, and nothing of the data source, the model file or the key file is copied out. Secrets are those of
+/// the connection string, which was opened with them; a secret that authgrant_set_option() set is omitted. Unknown
+/// names and duplicates are omitted, too.
+///
 /// `*text` is to be released with authgrant_string_free(). It is as secret as what it includes.
 ///
 /// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
@@ -129,15 +137,22 @@ pub extern "C" fn authgrant_completed_string(
     guard!(error, |args| {
         let text = args.out("text", text, ptr::null_mut());
         let connection = args.handle("connection", connection)?;
-        if include & !(AUTHGRANT_WITH_SECRETS | AUTHGRANT_WITH_TOKENS) != 0 {
+        let has = |flag| include & flag != 0;
+        if has(!(AUTHGRANT_WITH_SECRETS | AUTHGRANT_WITH_TOKENS | AUTHGRANT_AS_GIVEN))
+            || has(AUTHGRANT_WITH_SECRETS) && has(AUTHGRANT_AS_GIVEN)
+        {
             let message = format!(
-                "unknown flags in include: {include}; expected AUTHGRANT_WITH_SECRETS and \
-                 AUTHGRANT_WITH_TOKENS"
+                "invalid flags in include: {include}; expected AUTHGRANT_WITH_TOKENS and one of \
+                 AUTHGRANT_WITH_SECRETS and AUTHGRANT_AS_GIVEN"
             );
             return Err(Error::new(ArgumentError::Invalid, "argument", message));
         }
-        let (secrets, tokens) = (include & AUTHGRANT_WITH_SECRETS != 0, include & AUTHGRANT_WITH_TOKENS != 0);
-        text.set(text::into_c_string(connection.completed_string(secrets, tokens).reveal())?);
+        let completed = if has(AUTHGRANT_AS_GIVEN) {
+            connection.given_string(has(AUTHGRANT_WITH_TOKENS))
+        } else {
+            connection.completed_string(has(AUTHGRANT_WITH_SECRETS), has(AUTHGRANT_WITH_TOKENS))
+        };
+        text.set(text::into_c_string(completed.reveal())?);
         Ok(())
     })
 }

@@ -83,6 +83,9 @@ pub const AUTHGRANT_NO_NETWORK: u32 = 2;
 pub const AUTHGRANT_WITH_SECRETS: u32 = 1;
 /// Flag of authgrant_completed_string(): include the currently cached tokens.
 pub const AUTHGRANT_WITH_TOKENS: u32 = 2;
+/// Flag of authgrant_completed_string(): the connection string as it was given, with what was changed since. Not
+/// together with AUTHGRANT_WITH_SECRETS.
+pub const AUTHGRANT_AS_GIVEN: u32 = 4;
 
 /// The version of this header as one number: 10203 for 1.2.3.
 pub const AUTHGRANT_VERSION_NUMBER: i32 = 100;

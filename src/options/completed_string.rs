@@ -39,7 +39,7 @@ impl Options {
             .chain(self.driver.effective().map(|(name, value)| (name, value.text.clone())))
             .map(|(name, text)| (name, Secret::new(connection_string::quote(text.reveal()))))
             .collect();
-        join_pairs(&pairs)
+        join_pairs(pairs.iter().map(|(name, text)| (*name, text)))
     }
 
     fn completed_pair(
@@ -72,7 +72,7 @@ impl Options {
 }
 
 /// Whether the value of a non-secret option contains a secret: a PIN, the password in a URL, or a key.
-fn contains_secret(spec: &table::OptionSpec, text: &Secret) -> bool {
+pub(super) fn contains_secret(spec: &table::OptionSpec, text: &Secret) -> bool {
     let is_address =
         matches!(spec.id, OptionId::ProxyHost | OptionId::HostName | OptionId::HostNameInCertificate);
     Pkcs11Uri::has_pin(text.reveal())
@@ -81,8 +81,8 @@ fn contains_secret(spec: &table::OptionSpec, text: &Secret) -> bool {
 }
 
 /// Allocates once: reallocation would leave copies of secrets in freed memory.
-fn join_pairs(pairs: &[(&str, Secret)]) -> Secret {
-    let lengths = pairs.iter().map(|(name, text)| name.len().saturating_add(text.reveal().len()));
+pub(super) fn join_pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a Secret)> + Clone) -> Secret {
+    let lengths = pairs.clone().map(|(name, text)| name.len().saturating_add(text.reveal().len()));
     let capacity = lengths.fold(0_usize, |sum, length| sum.saturating_add(length).saturating_add(2));
     let mut text = String::with_capacity(capacity);
     for (name, value) in pairs {

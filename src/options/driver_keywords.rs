@@ -47,7 +47,7 @@ impl DriverKeywords {
     }
 
     /// The keywords that have a name, with the name to write.
-    fn named(&self) -> impl Iterator<Item = (KeywordId, &str)> {
+    pub(super) fn named(&self) -> impl Iterator<Item = (KeywordId, &str)> {
         let names = self.0.iter().enumerate();
         names.filter_map(|(index, names)| Some((KeywordId(index), names.first()?.as_str())))
     }

@@ -24,6 +24,7 @@ mod dependencies;
 mod driver_keywords;
 mod effect;
 pub mod environment;
+mod given_string;
 mod ini;
 mod key_file;
 mod messages;
@@ -37,6 +38,7 @@ pub mod table;
 mod tests;
 
 use driver_keywords::{DriverOptions, KeywordId};
+use given_string::GivenName;
 use messages::{
     delimiter_warning, duplicate_warning, looks_like_secret, open_only_option_error, option_warning,
     unknown_option_error, unknown_option_warning,
@@ -126,6 +128,8 @@ pub struct Options {
     layers: BTreeMap<OptionOrigin, Arc<OptionLayer>>,
     /// Keywords of the driver.
     driver: DriverOptions,
+    /// What the connection string contains, in its order.
+    given: Arc<Vec<GivenName>>,
     /// The name of the data source, for messages.
     data_source_label: Option<String>,
     rest_model: RestModel,
@@ -163,8 +167,6 @@ impl Options {
     /// Those of [`Self::open`].
     pub fn open_with(text: &str, keywords: &DriverKeywords, environment: &dyn Environment) -> Result<Self> {
         let pairs = connection_string::parse(text)?;
-        let order: Vec<_> =
-            pairs.iter().filter_map(|pair| table::find(&pair.name)).map(|found| found.id).collect();
         let mut options = Self::from_pairs(pairs, keywords);
         if options.get(OptionId::AllowOverride).is_some() {
             options.warn_ignored(
@@ -173,7 +175,7 @@ impl Options {
             );
         }
         options.proxy_env = environment::read_proxy_env(environment);
-        options.load_data_source(&order, environment)?;
+        options.load_data_source(environment)?;
         options.guard_caller_secrets(Policy::current(), false);
         Ok(options)
     }
@@ -225,6 +227,7 @@ impl Options {
             Secret::from(strip_quotes(pair.value.reveal()))
         };
         self.set_value(spec.id, text, OptionOrigin::ConnectionString, &pair.name);
+        Arc::make_mut(&mut self.given).push(GivenName::Option(spec.id));
     }
 
     fn add_driver_pair(&mut self, id: KeywordId, pair: connection_string::KeyValue) {
@@ -234,6 +237,7 @@ impl Options {
             return;
         }
         self.driver.set(id, OptionValue::new(pair.value, OptionOrigin::ConnectionString, &pair.name));
+        Arc::make_mut(&mut self.given).push(GivenName::Keyword(id));
     }
 
     fn set_value(&mut self, name: OptionId, text: Secret, origin: OptionOrigin, name_as_written: &str) {
@@ -246,10 +250,11 @@ impl Options {
     }
 
     /// Loads the data source, by the rules of ODBC's SQLDriverConnect: of DSN and FILEDSN the first one is
-    /// used, and a DSN after DRIVER is ignored. `order` lists the options of the connection string in their
-    /// order.
-    fn load_data_source(&mut self, order: &[OptionId], environment: &dyn Environment) -> Result<()> {
-        let position = |name| self.get(name).and_then(|_| order.iter().position(|option| *option == name));
+    /// used, and a DSN after DRIVER is ignored.
+    fn load_data_source(&mut self, environment: &dyn Environment) -> Result<()> {
+        let position = |name| {
+            self.get(name).and_then(|_| self.given.iter().position(|given| *given == GivenName::Option(name)))
+        };
         let driver = position(OptionId::Driver);
         let source = match (position(OptionId::DSN), position(OptionId::FILEDSN)) {
             (None, None) => return Ok(()),

@@ -582,6 +582,18 @@ fn unknown_flags_are_rejected() {
 }
 
 #[test]
+fn contradictory_include_flags_are_rejected() {
+    let connection = open("Scope=a").unwrap();
+    for include in [8, 12, AUTHGRANT_AS_GIVEN | AUTHGRANT_WITH_SECRETS, 7, u32::MAX] {
+        let mut text = poisoned_ptr();
+        let complete = |error| authgrant_completed_string(connection.handle(), include, &raw mut text, error);
+        let failure = collect_failures(complete).remove(0);
+        assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_INVALID_ARGUMENT, "HY009"));
+        assert!(failure.message.contains(&format!(" {include};")) && text.is_null(), "{failure:?}");
+    }
+}
+
+#[test]
 fn larger_call_options_struct_is_accepted() {
     let mut newer = call_options_of_newer_version();
     let mut good = ValidArguments::new();

@@ -139,6 +139,28 @@ fn incomplete_options_can_be_exported() {
 }
 
 #[test]
+fn given_string_names_data_source_and_has_tokens_on_request() {
+    let (_server, string) = start_server_with_refresh_token();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.dsn");
+    std::fs::write(&path, "[ODBC]\nClaimsIssuer=dsn\nProxyPassword=hunter2\n").unwrap();
+    let given = format!("FILEDSN={};oas=a;{string};", path.display());
+    let connection = open(&given).unwrap();
+    connection.set_option("Scope", "b").unwrap();
+    connection.set_option("Description", "d").unwrap();
+    let completed = connection.completed_string(AUTHGRANT_AS_GIVEN);
+    assert!(completed.starts_with("FILEDSN=") && completed.contains(";oas=b;"), "{completed}");
+    assert!(completed.contains("RefreshToken=") && completed.ends_with(";Description=d;"), "{completed}");
+    assert!(!completed.contains("ClaimsIssuer") && !completed.contains("hunter2"), "{completed}");
+
+    let token = connection.get_token().unwrap();
+    let with_tokens = connection.completed_string(AUTHGRANT_AS_GIVEN | AUTHGRANT_WITH_TOKENS);
+    let reopened = open(&with_tokens).unwrap();
+    assert_eq!(reopened.get_token_with(0, 0, AUTHGRANT_NO_NETWORK).unwrap().value(), token.value());
+    assert!(!connection.completed_string(AUTHGRANT_AS_GIVEN).contains(&token.value()));
+}
+
+#[test]
 fn private_cache_scope_fetches_own_token() {
     let server = crate::support::start_mock_server(Config::http());
     let string = minimal_string(&server, "");

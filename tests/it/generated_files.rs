@@ -125,8 +125,8 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
 ];
 
 /// Prefixes of the constants that follow the statuses, in their order in the header.
-const FLAG_PREFIXES: [&str; 4] =
-    ["AUTHGRANT_NO_", "AUTHGRANT_WITH_", "AUTHGRANT_ALLOW_", "AUTHGRANT_FORBID_"];
+const FLAG_PREFIXES: [&str; 5] =
+    ["AUTHGRANT_NO_", "AUTHGRANT_WITH_", "AUTHGRANT_AS_", "AUTHGRANT_ALLOW_", "AUTHGRANT_FORBID_"];
 
 fn project_root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

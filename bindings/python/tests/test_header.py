@@ -144,6 +144,7 @@ def test_every_struct_of_header_is_declared():
 
 def test_constants_match_header():
     assert CONSTANTS["NO_PROMPT"] == _library.NO_PROMPT and CONSTANTS["NO_NETWORK"] == _library.NO_NETWORK
+    assert CONSTANTS["AS_GIVEN"] == _library.AS_GIVEN
     assert CONSTANTS["WITH_SECRETS"] == _library.WITH_SECRETS and CONSTANTS["WITH_TOKENS"] == _library.WITH_TOKENS
     for flags in (authgrant.Allow, authgrant.Forbid):
         prefix = flags.__name__.upper() + "_"
@@ -154,7 +155,7 @@ def test_constants_match_header():
 
 
 def test_every_status_has_class():
-    others = r"NO_|WITH_|ALLOW_|FORBID_|VERSION_|OK$"
+    others = r"NO_|WITH_|AS_|ALLOW_|FORBID_|VERSION_|OK$"
     statuses = {name: value for name, value in CONSTANTS.items() if not re.match(others, name)}
     assert len(statuses) == len(CLASSES)
     for name, value in statuses.items():

@@ -17,6 +17,7 @@ from ._call import ConnectionHandle, call, call_for_optional_text, call_for_poin
 from ._cancel import CancelToken
 from ._errors import AuthgrantWarning, Error, take_warnings
 from ._library import (
+    AS_GIVEN,
     LOG,
     NO_NETWORK,
     NO_PROMPT,
@@ -223,9 +224,13 @@ class Connection:
         text = encode(name)
         return self._with_handle(lambda handle: call_for_optional_text(library.get_option, handle, text))
 
-    def completed_string(self, *, secrets: bool = False, tokens: bool = False) -> str:
-        """Returns the options in force as one connection string, on request with secrets and the current tokens."""
-        include = (WITH_SECRETS if secrets else 0) | (WITH_TOKENS if tokens else 0)
+    def completed_string(self, *, secrets: bool = False, tokens: bool = False, as_given: bool = False) -> str:
+        """Returns the options in force as one connection string, on request with secrets and the current tokens.
+
+        With ``as_given`` it is the string as it was given, with what was changed since: the data source is named and not copied
+        out, and secrets are those of the string; ``secrets`` must be false.
+        """
+        include = (WITH_SECRETS if secrets else 0) | (WITH_TOKENS if tokens else 0) | (AS_GIVEN if as_given else 0)
         return self._with_handle(lambda handle: call_for_text(library.completed_string, handle, include))
 
     # ---- tokens

@@ -76,7 +76,7 @@ class TokenStoreFunctions(ctypes.Structure):
 
 
 NO_PROMPT, NO_NETWORK = 1, 2
-WITH_SECRETS, WITH_TOKENS = 1, 2
+WITH_SECRETS, WITH_TOKENS, AS_GIVEN = 1, 2, 4
 
 OK, NOT_CACHED, UNSUPPORTED = 0, 24, 20
 
