@@ -1423,6 +1423,23 @@ authgrant_status authgrant_get_option(
     char **value,
     authgrant_error **error);
 
+/**
+ * Converts the wide text of an ODBC driver manager to UTF-8.
+ *
+ * `unit_size` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32 (iODBC). `length` is in units; -1 or
+ * SQL_NTS (-3) means that the text is NUL-terminated. The text need not be aligned. `*utf8` is to
+ * be released with authgrant_string_free(), which overwrites it.
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT (also for an unpaired surrogate and for a NUL
+ * within `length`).
+ */
+authgrant_status authgrant_from_wide(
+    const void *text,
+    ptrdiff_t length,
+    size_t unit_size,
+    char **utf8,
+    authgrant_error **error);
+
 /* ---- audit (experimental) */
 
 /**

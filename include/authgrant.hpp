@@ -1220,6 +1220,15 @@ inline void set_token_store(std::unique_ptr<token_store> store) { try_set_token_
 /// Clears the caches of the process.
 inline void clear_caches() noexcept { authgrant_clear_caches(); }
 
+/// The UTF-8 of wide text. `unit_size` is sizeof(SQLWCHAR), 2 or 4; `length` is in units, or -1 or SQL_NTS.
+inline result<owned_string> try_from_wide(const void *text, std::ptrdiff_t length, std::size_t unit_size) noexcept {
+    return detail::obtain<owned_string, char>(
+        [&](auto utf8, auto failed) { return authgrant_from_wide(text, length, unit_size, utf8, failed); });
+}
+inline owned_string from_wide(const void *text, std::ptrdiff_t length, std::size_t unit_size) {
+    return try_from_wide(text, length, unit_size).value();
+}
+
 /// Converts UTF-8 to the wide text of a driver manager: `unit_size` is sizeof(SQLWCHAR), `capacity` is in units. Returns the
 /// needed size in units with the NUL; if that is more than `capacity`, the text is truncated.
 inline result<std::size_t> try_to_wide(std::string_view text, void *buffer, std::size_t capacity, std::size_t unit_size) noexcept {

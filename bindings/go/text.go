@@ -7,6 +7,7 @@ package authgrant
 import "C"
 
 import (
+	"slices"
 	"strings"
 	"unsafe"
 )
@@ -73,3 +74,19 @@ func UTF16(text string) ([]uint16, error) {
 
 // Version returns the version of the library, such as "0.1.0".
 func Version() string { return C.GoString(C.authgrant_version()) }
+
+// FromUTF16 converts the UTF-16 text of an ODBC driver manager, with or without a NUL at its end. Unlike package unicode/utf16 it
+// fails for an unpaired surrogate.
+func FromUTF16(text []uint16) (string, error) {
+	units := append(slices.Clone(text), 0)
+	defer clear(units)
+	if end := slices.Index(units, 0); end < len(text)-1 {
+		return "", argumentError("text contains a NUL character")
+	}
+	var utf8 *C.char
+	var failure *C.authgrant_error
+	if err := newError(C.authgrant_from_wide(unsafe.Pointer(&units[0]), -1, 2, &utf8, &failure), failure); err != nil {
+		return "", err
+	}
+	return takeString(utf8), nil
+}

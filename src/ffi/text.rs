@@ -1,4 +1,4 @@
-//! Strings: wide text, quoting of values, the option table and the version.
+//! Strings: conversion of wide text, quoting of values, the option table and the version.
 
 use std::ffi::{CString, c_char, c_void};
 
@@ -9,6 +9,7 @@ use crate::base::error::{ArgumentError, Error, ErrorKind, Result};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::panic::{invalid_length_error, null_error};
 use crate::ffi::status::authgrant_status;
+use crate::ffi::wide;
 use crate::options::{connection_string, table};
 
 /// Returns `text` as a string that the caller releases with authgrant_string_free().
@@ -72,6 +73,29 @@ pub extern "C" fn authgrant_to_wide(
             let text = format!("the buffer has {capacity} units, but the text needs {}", wide.needed);
             return Err(Error::new(ArgumentError::BufferTooSmall, "argument", text));
         }
+        Ok(())
+    })
+}
+
+/// Converts the wide text of an ODBC driver manager to UTF-8.
+///
+/// `unit_size` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32 (iODBC). `length` is in units; -1 or SQL_NTS (-3) means
+/// that the text is NUL-terminated. The text need not be aligned. `*utf8` is to be released with
+/// authgrant_string_free(), which overwrites it.
+///
+/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT (also for an unpaired surrogate and for a NUL within `length`).
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_from_wide(
+    text: *const c_void,
+    length: isize,
+    unit_size: usize,
+    utf8: *mut *mut c_char,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |args| {
+        let utf8 = args.out("utf8", utf8, std::ptr::null_mut());
+        args.check()?;
+        utf8.set(into_c_string(&wide::decode("text", text, length, unit_size)?)?);
         Ok(())
     })
 }

@@ -87,6 +87,7 @@ static void check_wide_text(void) {
     uint16_t small[8];
     uint32_t large[8];
     size_t needed = 99;
+    char *utf8 = POISONED(char);
 
     WORKS(authgrant_to_wide(text, NULL, 0, 2, &needed, &error));
     CHECK(needed == 5);
@@ -109,6 +110,20 @@ static void check_wide_text(void) {
     memset(large, 0xee, sizeof large);
     FAILS(authgrant_to_wide(text, large, 3, 4, &needed, &error), AUTHGRANT_BUFFER_TOO_SMALL);
     CHECK(needed == 4 && large[3] == 0xeeeeeeee);
+
+    WORKS(authgrant_from_wide(utf16, -1, 2, &utf8, &error));
+    CHECK(strings_equal(utf8, text));
+    authgrant_string_free(utf8);
+    WORKS(authgrant_from_wide(utf32, 3, 4, &utf8, &error));
+    CHECK(strings_equal(utf8, text));
+    authgrant_string_free(utf8);
+    utf8 = POISONED(char);
+    FAILS(authgrant_from_wide(utf16, 2, 2, &utf8, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(utf8 == NULL);
+    FAILS(authgrant_from_wide(utf16, -1, 1, &utf8, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_from_wide(NULL, -1, 2, &utf8, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_from_wide(utf16, -1, 2, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_from_wide(NULL, 0, 0, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 
     needed = 99;
     FAILS(authgrant_to_wide(NULL, small, 8, 2, &needed, &error), AUTHGRANT_INVALID_ARGUMENT);

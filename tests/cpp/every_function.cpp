@@ -53,6 +53,9 @@ static void check_library_functions() {
     CHECK(*authgrant::try_to_wide("abcdef", wide.data(), wide.size(), sizeof wide[0]) == 7 && wide[2] == u'c' && wide[3] == 0);
     CHECK(authgrant::try_to_wide("abc", wide.data(), 4, 3).error().status() == status_code::invalid_argument);
 
+    CHECK(authgrant::from_wide(u"abc", -1, 2).view() == "abc");
+    CHECK(authgrant::try_from_wide(u"abc", -2, 2).error().sqlstate() == "HY090");
+
     // A NUL would end the text in C.
     const auto with_nul = authgrant::try_quote_value(std::string_view("a\0b", 3));
     CHECK(!with_nul && with_nul.error().status() == status_code::invalid_argument && with_nul.error().sqlstate() == "HY009");

@@ -178,6 +178,8 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     ("quoted", |_, error| authgrant_quote_value(c"a".as_ptr(), null_mut(), error)),
     ("text", |good, error| authgrant_to_wide(null(), null_mut(), 0, 2, &raw mut good.size, error)),
     ("buffer", |good, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 1, 2, &raw mut good.size, error)),
+    ("text", |good, error| authgrant_from_wide(null(), -1, 2, &raw mut good.text, error)),
+    ("utf8", |_, error| authgrant_from_wide(c"".as_ptr().cast(), 0, 2, null_mut(), error)),
     ("needed", |_, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 2, null_mut(), error)),
     ("connection", |good, error| authgrant_validate(null_mut(), &raw mut good.text, error)),
     ("report", |good, error| authgrant_validate(good.connection.handle(), null_mut(), error)),
@@ -256,6 +258,8 @@ const INVALID_LENGTHS: &[RejectedCall] = &[
     ("unit_size", |good, error| open_wide(good, -1, 1, error)),
     ("unit_size", |good, error| open_wide(good, -1, 3, error)),
     ("unit_size", |good, error| open_wide(good, -1, 8, error)),
+    ("unit_size", |good, error| authgrant_from_wide(c"".as_ptr().cast(), 0, 1, &raw mut good.text, error)),
+    ("length", |good, error| authgrant_from_wide(c"".as_ptr().cast(), -2, 2, &raw mut good.text, error)),
     ("unit_size", |good, error| {
         authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 3, &raw mut good.size, error)
     }),
@@ -517,6 +521,32 @@ fn null_wide_buffer_returns_required_size() {
         AUTHGRANT_OK
     );
     assert_eq!(needed, 4);
+}
+
+fn from_wide(text: *const c_void, length: isize, unit: usize) -> Result<String, Failure> {
+    let mut utf8 = poisoned_ptr();
+    let failures = collect_failures(|error| authgrant_from_wide(text, length, unit, &raw mut utf8, error));
+    let converted = c_str_to_string(utf8);
+    authgrant_string_free(utf8);
+    failures.into_iter().next().map_or_else(|| Ok(converted.unwrap()), Err)
+}
+
+#[test]
+fn wide_text_is_converted_to_utf8() {
+    let (small, large) = (utf16(&format!("{UNICODE_NAME}\0x")), utf32(&format!("{UNICODE_NAME}\0x")));
+    for length in [-1, -3] {
+        assert_eq!(from_wide(small.as_ptr().cast(), length, 2).unwrap(), UNICODE_NAME);
+        assert_eq!(from_wide(large.as_ptr().cast(), length, 4).unwrap(), UNICODE_NAME);
+    }
+    assert_eq!(from_wide(small.as_ptr().cast(), 3, 2).unwrap(), "aé€");
+    assert_eq!(from_wide(large.as_ptr().cast(), 4, 4).unwrap(), UNICODE_NAME);
+    assert_eq!(from_wide(small.as_ptr().cast(), 0, 2).unwrap(), "");
+    // The length ends between the surrogates, or after the NUL.
+    for length in [4, 6] {
+        let failure = from_wide(small.as_ptr().cast(), length, 2).unwrap_err();
+        assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_INVALID_ARGUMENT, "HY009"));
+        assert!(failure.message.contains("text is not valid UTF-16"), "{failure:?}");
+    }
 }
 
 fn set_options(connection: &Connection, pairs: &[(&str, &str)]) -> Vec<Failure> {
@@ -786,7 +816,8 @@ struct CallbackContext {
 }
 
 /// Every function that returns a status, called with valid arguments.
-const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 26] = [
+const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 27] = [
+    |good, error| authgrant_from_wide(c"".as_ptr().cast(), 0, 2, &raw mut good.text, error),
     |good, error| {
         authgrant_get_option(good.connection.handle(), c"Scope".as_ptr(), &raw mut good.text, error)
     },

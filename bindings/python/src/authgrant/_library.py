@@ -147,6 +147,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "cancel_token_reset": (None, c_void_p),
     "cancel_token_free": (None, c_void_p),
     "to_wide": (c_int32, c_char_p, c_void_p, c_size_t, c_size_t, POINTER(c_size_t), OUT),
+    "from_wide": (c_int32, c_void_p, c_ssize_t, c_size_t, OUT, OUT),
     "string_free": (None, c_void_p),
     "status_name": (c_char_p, c_int32),
     "version": (c_char_p,),
