@@ -1424,6 +1424,22 @@ authgrant_status authgrant_get_option(
     authgrant_error **error);
 
 /**
+ * Returns the warnings of authgrant_get_warnings() that no call of this function on the connection
+ * returned before, as a driver returns them with each of its functions. A warning that is found
+ * again, such as after an option was set, is returned only if its text is new.
+ *
+ * `*warnings` is NULL or the first of a chain (see authgrant_error_next()), to be released with
+ * authgrant_error_free(). authgrant_get_warnings() returns taken warnings, too.
+ *
+ * Thread-safe: each warning is returned by one of concurrent calls. Errors:
+ * AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_take_warnings(
+    authgrant_connection *connection,
+    authgrant_error **warnings,
+    authgrant_error **error);
+
+/**
  * Converts the wide text of an ODBC driver manager to UTF-8.
  *
  * `unit_size` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32 (iODBC). `length` is in units; -1 or

@@ -895,6 +895,13 @@ public:
     }
     warnings get_warnings() const { return try_get_warnings().value(); }
 
+    /// The warnings that were not taken before.
+    result<warnings> try_take_warnings() noexcept {
+        return detail::obtain<warnings, authgrant_error>(
+            [&](auto out, auto failed) { return authgrant_take_warnings(get(), out, failed); });
+    }
+    warnings take_warnings() { return try_take_warnings().value(); }
+
     /// Sets the function that receives log records up to `level`; nullptr removes it.
     result<void> try_set_log(log_function function, log_level level = log_level::info) noexcept {
         return set_callback(std::move(function), [&](log_function *context, auto failed) {

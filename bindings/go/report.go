@@ -55,9 +55,24 @@ func (c *Connection) Test() (json.RawMessage, error) {
 
 // Warnings returns the warnings collected so far, such as unknown options.
 func (c *Connection) Warnings() ([]*Error, error) {
+	return c.warnings(func(handle *C.authgrant_connection, first, failure **C.authgrant_error) C.authgrant_status {
+		return C.authgrant_get_warnings(handle, first, failure)
+	})
+}
+
+// TakeWarnings returns the warnings that no call of TakeWarnings on the connection returned before. A warning that is found again
+// is returned only if its text is new.
+func (c *Connection) TakeWarnings() ([]*Error, error) {
+	return c.warnings(func(handle *C.authgrant_connection, first, failure **C.authgrant_error) C.authgrant_status {
+		return C.authgrant_take_warnings(handle, first, failure)
+	})
+}
+
+// warnings calls a function of the library that returns warnings.
+func (c *Connection) warnings(call func(*C.authgrant_connection, **C.authgrant_error, **C.authgrant_error) C.authgrant_status) ([]*Error, error) {
 	var first *C.authgrant_error
 	err := c.do(func(handle *C.authgrant_connection, failure **C.authgrant_error) C.authgrant_status {
-		return C.authgrant_get_warnings(handle, &first, failure)
+		return call(handle, &first, failure)
 	})
 	if err != nil {
 		return nil, err

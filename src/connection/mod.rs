@@ -2,6 +2,7 @@
 
 pub mod api_headers;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,8 @@ struct ConnectionState {
     login_state: LoginState,
     calls: CallList,
     warnings: Mutex<Vec<Error>>,
+    /// Texts of the warnings that were taken.
+    taken_warnings: Mutex<HashSet<String>>,
     token_uses: TokenUses,
     /// Keeps the token of the last call in the cache while the connection is open.
     cache_lease: Mutex<Option<Lease>>,
@@ -318,6 +321,15 @@ impl Connection {
         let snapshot = self.snapshot.load_revalidated();
         let call_warnings = self.state().warnings.lock().clone();
         [self.process().warnings.as_slice(), &snapshot.resolution().warnings(), &call_warnings].concat()
+    }
+
+    /// Returns the warnings whose text was not taken before, and marks them as taken.
+    #[must_use]
+    pub fn take_warnings(&self) -> Vec<Error> {
+        let mut warnings = self.warnings();
+        let mut taken = self.state().taken_warnings.lock();
+        warnings.retain(|warning| taken.insert(warning.text().to_owned()));
+        warnings
     }
 
     /// Returns the usable token in the cache of the process, without a request.

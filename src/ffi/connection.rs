@@ -406,6 +406,30 @@ pub extern "C" fn authgrant_get_warnings(
     })
 }
 
+/// Returns the warnings of authgrant_get_warnings() that no call of this function on the connection returned before, as
+/// a driver returns them with each of its functions. A warning that is found again, such as after an option was set, is
+/// returned only if its text is new.
+///
+/// `*warnings` is NULL or the first of a chain (see authgrant_error_next()), to be released with
+/// authgrant_error_free(). authgrant_get_warnings() returns taken warnings, too.
+///
+/// Thread-safe: each warning is returned by one of concurrent calls. Errors: AUTHGRANT_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_take_warnings(
+    connection: *mut Connection,
+    warnings: *mut *mut ErrorObject,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |args| {
+        let warnings = args.out("warnings", warnings, ptr::null_mut());
+        let connection = args.handle("connection", connection)?;
+        if let Some(first) = Error::combine(connection.take_warnings()) {
+            warnings.set(ErrorObject::new_raw(&first));
+        }
+        Ok(())
+    })
+}
+
 /// Cancels the calls in progress on this connection. Each returns AUTHGRANT_CANCELLED within 250 ms, plus the
 /// time that a running callback takes.
 ///

@@ -471,6 +471,18 @@ static void check_warnings(void) {
     CHECK(more == NULL);
     FAILS(authgrant_get_warnings(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_get_warnings(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    authgrant_error *taken = POISONED(authgrant_error);
+    WORKS(authgrant_take_warnings(connection, &taken, &error));
+    CHECK(taken != NULL && strings_equal(authgrant_error_sqlstate(taken), "01S00"));
+    authgrant_error_free(taken);
+    taken = POISONED(authgrant_error);
+    WORKS(authgrant_take_warnings(connection, &taken, &error));
+    CHECK(taken == NULL);
+    taken = POISONED(authgrant_error);
+    FAILS(authgrant_take_warnings(NULL, &taken, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(taken == NULL);
+    FAILS(authgrant_take_warnings(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_take_warnings(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     authgrant_close(connection);
     CHECK(authgrant_error_message(warnings)[0] == '['); /* a snapshot: it outlives the connection */
     authgrant_error_free(warnings);

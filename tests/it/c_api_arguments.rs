@@ -152,6 +152,8 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     ("headers", |good, error| authgrant_get_headers(good.connection.handle(), null_mut(), error)),
     ("connection", |good, error| authgrant_get_warnings(null_mut(), &raw mut good.warnings, error)),
     ("warnings", |good, error| authgrant_get_warnings(good.connection.handle(), null_mut(), error)),
+    ("connection", |good, error| authgrant_take_warnings(null_mut(), &raw mut good.warnings, error)),
+    ("warnings", |good, error| authgrant_take_warnings(good.connection.handle(), null_mut(), error)),
     ("connection", |_, error| authgrant_cancel(null_mut(), error)),
     ("token", |_, error| authgrant_cancel_token_new(null_mut(), error)),
     ("connection", |_, error| authgrant_set_log(null_mut(), None, null_mut(), 0, error)),
@@ -816,7 +818,8 @@ struct CallbackContext {
 }
 
 /// Every function that returns a status, called with valid arguments.
-const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 27] = [
+const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 28] = [
+    |good, error| authgrant_take_warnings(good.connection.handle(), &raw mut good.warnings, error),
     |good, error| authgrant_from_wide(c"".as_ptr().cast(), 0, 2, &raw mut good.text, error),
     |good, error| {
         authgrant_get_option(good.connection.handle(), c"Scope".as_ptr(), &raw mut good.text, error)

@@ -3,7 +3,9 @@
 use std::ffi::{CString, c_char, c_void};
 use std::ptr::null;
 
-use crate::support::c_api::{Connection, Failure, c_str_to_string, collect_failures, poisoned_ptr};
+use crate::support::c_api::{
+    Connection, Failure, c_str_to_string, collect_failures, poisoned_ptr, take_error_chain,
+};
 use crate::support::stores;
 use crate::support::tempdir::TestDir;
 use authgrant::ffi::connection::*;
@@ -112,6 +114,43 @@ Table=t
     assert_eq!(get_option(&connection, "Scope").unwrap(), None);
     let failure = get_option(&connection, "View").unwrap_err();
     assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_INVALID_OPTION, Some("View")));
+}
+
+/// The options of the warnings that a call takes.
+fn take_warnings(connection: &Connection) -> Vec<String> {
+    let mut warnings = poisoned_ptr();
+    let take = |error| authgrant_take_warnings(connection.handle(), &raw mut warnings, error);
+    assert_eq!(collect_failures(take), []);
+    take_error_chain(warnings).into_iter().map(|warning| warning.option.unwrap()).collect()
+}
+
+#[test]
+fn warning_is_taken_once_until_its_text_changes() {
+    let connection = open_with("Zebra=1;Scope=a;Scope=b;ValidateServerCertificate=0", &[]).unwrap();
+    let all = ["Zebra", "Scope", "ValidateServerCertificate"];
+    assert_eq!(take_warnings(&connection), all);
+    assert_eq!(take_warnings(&connection), [""; 0]);
+    connection.set_option("RestConfigFile", "/nowhere/a").unwrap();
+    assert_eq!(take_warnings(&connection), ["RestConfigFile"]);
+    connection.set_option("RestConfigFile", "").unwrap();
+    connection.set_option("RestConfigFile", "/nowhere/a").unwrap();
+    assert_eq!(take_warnings(&connection), [""; 0], "the text is that of before");
+    connection.set_option("RestConfigFile", "/nowhere/b").unwrap();
+    assert_eq!(take_warnings(&connection), ["RestConfigFile"]);
+    assert_eq!(connection.warnings().len(), 4, "taken warnings are still warnings");
+    let other = open_with("Zebra=1", &[]).unwrap();
+    assert_eq!(take_warnings(&other), ["Zebra"], "each connection has its own");
+}
+
+#[test]
+fn chain_has_one_error_for_each_missing_option() {
+    let connection = open_with("AuthenticationMethod=53;TokenURI=https://a.example/t", &[]).unwrap();
+    let mut token = poisoned_ptr();
+    let get = |error| authgrant_get_token(connection.handle(), &raw mut token, error);
+    let failures = collect_failures(get);
+    let found: Vec<_> =
+        failures.iter().map(|failure| (failure.status, failure.option.as_deref().unwrap())).collect();
+    assert_eq!(found, [(AUTHGRANT_MISSING_OPTION, "ClientID"), (AUTHGRANT_MISSING_OPTION, "ClientSecret")]);
 }
 
 #[test]

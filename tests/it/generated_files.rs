@@ -104,7 +104,11 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
             "authgrant_clear_caches",
         ],
     ),
-    ("for drivers", "experimental", &["authgrant_open_with", "authgrant_get_option", "authgrant_from_wide"]),
+    (
+        "for drivers",
+        "experimental",
+        &["authgrant_open_with", "authgrant_get_option", "authgrant_take_warnings", "authgrant_from_wide"],
+    ),
     ("audit", "experimental", &["authgrant_set_audit"]),
     (
         "cancel tokens",

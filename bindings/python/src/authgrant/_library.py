@@ -120,6 +120,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "explain": (c_int32, c_void_p, OUT, OUT),
     "test_connection": (c_int32, c_void_p, OUT, OUT),
     "get_warnings": (c_int32, c_void_p, OUT, OUT),
+    "take_warnings": (c_int32, c_void_p, OUT, OUT),
     "get_stats": (c_int32, OUT, OUT),
     "set_log": (c_int32, c_void_p, LOG, c_void_p, c_int32, OUT),
     "error_status": (c_int32, c_void_p),
