@@ -387,6 +387,35 @@ typedef void (*authgrant_audit_fn)(const char *event_json, void *context);
 typedef int32_t (*authgrant_open_url_fn)(const char *url, void *context);
 
 /**
+ * Per-call options for authgrant_get_token_with() and other functions. Zero-initialize, then set
+ * `size`.
+ */
+typedef struct authgrant_call_options {
+    /**
+     * sizeof(authgrant_call_options).
+     */
+    size_t size;
+    /**
+     * Timeout of the whole call in milliseconds; 0 for LoginTimeout.
+     */
+    int32_t timeout_ms;
+    /**
+     * Minimum remaining lifetime in seconds, capped at 90 % of the token's lifetime; 0 for no
+     * minimum.
+     */
+    int32_t min_validity_s;
+    /**
+     * 0, AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_NETWORK, or both.
+     */
+    uint32_t flags;
+    /**
+     * Cancels this call, but no other call on the connection; NULL for none. Read only at the
+     * beginning of the call. The first version of this struct ends before this member.
+     */
+    struct authgrant_cancel_token *cancel_token;
+} authgrant_call_options;
+
+/**
  * Receives a new or rotated refresh token. `refresh_token` is a secret and valid only during the
  * call. `context` is the one of authgrant_set_refresh_token_callback().
  *
@@ -427,34 +456,6 @@ typedef struct authgrant_open_options {
      */
     size_t driver_keyword_count;
 } authgrant_open_options;
-
-/**
- * Per-call options for authgrant_get_token_with(). Zero-initialize, then set `size`.
- */
-typedef struct authgrant_call_options {
-    /**
-     * sizeof(authgrant_call_options).
-     */
-    size_t size;
-    /**
-     * Timeout of the whole call in milliseconds; 0 for LoginTimeout.
-     */
-    int32_t timeout_ms;
-    /**
-     * Minimum remaining lifetime in seconds, capped at 90 % of the token's lifetime; 0 for no
-     * minimum.
-     */
-    int32_t min_validity_s;
-    /**
-     * 0, AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_NETWORK, or both.
-     */
-    uint32_t flags;
-    /**
-     * Cancels this call, but no other call on the connection; NULL for none. Read only at the
-     * beginning of the call. The first version of this struct ends before this member.
-     */
-    struct authgrant_cancel_token *cancel_token;
-} authgrant_call_options;
 
 /**
  * Receives one log record. `level` is 1 (error), 2 (warning), 3 (info), 4 (debug) or 5 (trace).
@@ -1421,6 +1422,23 @@ authgrant_status authgrant_get_option(
     authgrant_connection *connection,
     const char *name,
     char **value,
+    authgrant_error **error);
+
+/**
+ * Lets a user log in or consent as authgrant_authorize() does, with a timeout or a cancel token for
+ * this call.
+ *
+ * `options->timeout_ms` is for the whole call, instead of ConsentTimeout and LoginTimeout; 0 keeps
+ * these. A dialog cancels the call by `options->cancel_token` when the user closes it.
+ * `options->flags` and `options->min_validity_s` must be 0.
+ *
+ * Thread-safe. Errors: as authgrant_authorize(); AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_authorize_with(
+    authgrant_connection *connection,
+    const authgrant_call_options *options,
+    authgrant_open_url_fn function,
+    void *context,
     authgrant_error **error);
 
 /**

@@ -794,13 +794,7 @@ public:
     token get_token() const { return try_get_token().value(); }
 
     result<token> try_get_token(const call_options &options) const noexcept {
-        authgrant_call_options raw{};
-        raw.size = sizeof raw;
-        raw.timeout_ms = detail::count(options.timeout);
-        raw.min_validity_s = detail::count(options.min_validity);
-        raw.flags = (options.no_prompt ? std::uint32_t{AUTHGRANT_NO_PROMPT} : 0U) |
-                    (options.no_network ? std::uint32_t{AUTHGRANT_NO_NETWORK} : 0U);
-        raw.cancel_token = options.cancel == nullptr ? nullptr : options.cancel->get();
+        const authgrant_call_options raw = raw_options(options);
         return detail::obtain<token, authgrant_token>(
             [&](auto out, auto failed) { return authgrant_get_token_with(get(), &raw, out, failed); });
     }
@@ -835,15 +829,16 @@ public:
     /// Lets a user log in or consent. Without a function the system browser is opened.
     result<void> try_authorize(const open_url_function &open_url = nullptr) noexcept {
         std::exception_ptr thrown;
-        return authorize_keeping(open_url, thrown);
+        return authorize_keeping(open_url, nullptr, thrown);
     }
-    void authorize(const open_url_function &open_url = nullptr) {
-        std::exception_ptr thrown;
-        auto outcome = authorize_keeping(open_url, thrown);
-        if (!outcome && thrown) std::rethrow_exception(thrown);
-        outcome.value();
-    }
+    void authorize(const open_url_function &open_url = nullptr) { authorize(open_url, nullptr); }
 
+    /// With a timeout of the whole call and a cancel token; no other members may be set.
+    result<void> try_authorize(const open_url_function &open_url, const call_options &options) noexcept {
+        std::exception_ptr thrown;
+        return authorize_keeping(open_url, &options, thrown);
+    }
+    void authorize(const open_url_function &open_url, const call_options &options) { authorize(open_url, &options); }
     /// Ends the token and the login before they expire.
     result<void> try_logoff() noexcept {
         return detail::run([&](auto failed) { return authgrant_logoff(get(), failed); });
@@ -1002,7 +997,7 @@ private:
     }
 
     /// Stores an exception of `open_url` in `thrown`.
-    result<void> authorize_keeping(const open_url_function &open_url, std::exception_ptr &thrown) noexcept {
+    result<void> authorize_keeping(const open_url_function &open_url, const call_options *options, std::exception_ptr &thrown) noexcept {
         struct shown {
             const open_url_function &function;
             std::exception_ptr &thrown;
@@ -1016,7 +1011,30 @@ private:
                 return -1;
             }
         };
-        return detail::run([&](auto failed) { return authgrant_authorize(get(), open_url ? call : nullptr, &context, failed); });
+        if (options == nullptr) {
+            return detail::run([&](auto failed) { return authgrant_authorize(get(), open_url ? call : nullptr, &context, failed); });
+        }
+        const authgrant_call_options raw = raw_options(*options);
+        return detail::run(
+            [&](auto failed) { return authgrant_authorize_with(get(), &raw, open_url ? call : nullptr, &context, failed); });
+    }
+
+    void authorize(const open_url_function &open_url, const call_options *options) {
+        std::exception_ptr thrown;
+        auto outcome = authorize_keeping(open_url, options, thrown);
+        if (!outcome && thrown) std::rethrow_exception(thrown);
+        outcome.value();
+    }
+
+    static authgrant_call_options raw_options(const call_options &options) noexcept {
+        authgrant_call_options raw{};
+        raw.size = sizeof raw;
+        raw.timeout_ms = detail::count(options.timeout);
+        raw.min_validity_s = detail::count(options.min_validity);
+        raw.flags = (options.no_prompt ? std::uint32_t{AUTHGRANT_NO_PROMPT} : 0U) |
+                    (options.no_network ? std::uint32_t{AUTHGRANT_NO_NETWORK} : 0U);
+        raw.cancel_token = options.cancel == nullptr ? nullptr : options.cancel->get();
+        return raw;
     }
 
     std::unique_ptr<state> state_;

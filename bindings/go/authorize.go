@@ -10,9 +10,11 @@ static int32_t open_url(const char *url, void *context) { return authgrantGoOpen
 
 static void store_refresh_token(const char *token, void *context) { authgrantGoRefreshToken((char *)token, (uintptr_t)context); }
 
-static authgrant_status authorize(authgrant_connection *connection, uintptr_t handle, authgrant_error **error)
+static authgrant_status authorize(authgrant_connection *connection, const authgrant_call_options *options, uintptr_t handle, authgrant_error **error)
 {
-    return authgrant_authorize(connection, handle == 0 ? NULL : open_url, (void *)handle, error);
+    authgrant_open_url_fn function = handle == 0 ? NULL : open_url;
+    if (options == NULL) return authgrant_authorize(connection, function, (void *)handle, error);
+    return authgrant_authorize_with(connection, options, function, (void *)handle, error);
 }
 
 static authgrant_status set_refresh_token_callback(authgrant_connection *connection, uintptr_t handle, authgrant_error **error)
@@ -23,7 +25,10 @@ static authgrant_status set_refresh_token_callback(authgrant_connection *connect
 */
 import "C"
 
-import "runtime/cgo"
+import (
+	"context"
+	"runtime/cgo"
+)
 
 // ConsentURL returns the URL that a user opens to give consent. Nothing is sent, and no key is needed.
 func (c *Connection) ConsentURL() (string, error) {
@@ -36,18 +41,22 @@ func (c *Connection) ConsentURL() (string, error) {
 // until the browser is redirected there (RFC 8252).
 //
 // openURL shows the URL and returns without waiting for the user; nil opens the system browser. The error of the call contains the
-// error of openURL. Authorize blocks for at most ConsentTimeout, and then as [Connection.Token] does. It has no context:
-// [Connection.Cancel] ends it.
-func (c *Connection) Authorize(openURL func(url string) error) error {
-	opener := &urlOpener{open: openURL}
-	var context cgo.Handle
-	if openURL != nil {
-		context = cgo.NewHandle(opener)
-		defer context.Delete()
+// error of openURL. Authorize blocks for at most ConsentTimeout, and then as [Connection.Token] does. The context ends it; its
+// deadline is for the whole call, instead of these options.
+func (c *Connection) Authorize(ctx context.Context, openURL func(url string) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	err := c.do(func(handle *C.authgrant_connection, failure **C.authgrant_error) C.authgrant_status {
-		return C.authorize(handle, C.uintptr_t(context), failure)
-	})
+	opener := &urlOpener{open: openURL}
+	var opened cgo.Handle
+	if openURL != nil {
+		opened = cgo.NewHandle(opener)
+		defer opened.Delete()
+	}
+	call := func(handle *C.authgrant_connection, options *C.authgrant_call_options, failure **C.authgrant_error) C.authgrant_status {
+		return C.authorize(handle, options, C.uintptr_t(opened), failure)
+	}
+	err := c.callWith(ctx, CallOptions{}, call)
 	if opener.panicked != nil {
 		panic(opener.panicked)
 	}

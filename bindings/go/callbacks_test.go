@@ -153,7 +153,7 @@ func TestPanicInCallbackContinuesAfterCall(t *testing.T) {
 	if value := panicOf(func() { _, _ = connection.CreateAssertion() }); value != "signer" {
 		t.Fatal(value)
 	}
-	if value := panicOf(func() { _ = connection.Authorize(func(string) error { panic("browser") }) }); value != "browser" {
+	if value := panicOf(func() { _ = connection.Authorize(context.Background(), func(string) error { panic("browser") }) }); value != "browser" {
 		t.Fatal(value)
 	}
 	if err := connection.SetSigner("", nil); err != nil {
@@ -207,7 +207,7 @@ func TestAuthorizeLogsUserIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	var browser sync.WaitGroup
-	err := connection.Authorize(func(url string) error {
+	err := connection.Authorize(context.Background(), func(url string) error {
 		browser.Add(1)
 		go func() {
 			defer browser.Done()
@@ -242,7 +242,7 @@ func TestAuthorizeLogsUserIn(t *testing.T) {
 
 func TestErrorOfOpenURLIsWrapped(t *testing.T) {
 	broken := errors.New("there is no display")
-	if err := openLogin(t).Authorize(func(string) error { return broken }); !errors.Is(err, broken) || !errors.Is(err, StatusUnsupported) {
+	if err := openLogin(t).Authorize(context.Background(), func(string) error { return broken }); !errors.Is(err, broken) || !errors.Is(err, StatusUnsupported) {
 		t.Fatal(err)
 	}
 }

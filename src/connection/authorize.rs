@@ -26,12 +26,12 @@ impl Connection {
 
     /// Lets the user log in or consent in a browser. The code of a login is exchanged for the token. If the
     /// grant needs no code, the code is discarded, and a token is requested to verify that consent was given.
-    /// The page that the user then sees shows whether that succeeded.
+    /// The page that the user then sees shows whether that succeeded. A timeout in `call_options` is for all of it.
     ///
     /// # Errors
     /// Missing options of the consent URL or of the token request; errors of the authorization and of the
     /// token request.
-    pub fn authorize(&self, show_url: Option<&ShowUrlFn<'_>>) -> Result<()> {
+    pub fn authorize(&self, call_options: CallOptions<'_>, show_url: Option<&ShowUrlFn<'_>>) -> Result<()> {
         if show_url.is_none() && Policy::current().forbids(Restriction::Prompt) {
             return Err(browser_forbidden_error());
         }
@@ -39,14 +39,21 @@ impl Connection {
         let InteractiveAuthorization { request, token_endpoint } =
             snapshot.resolution().interactive_authorization()?;
         let config = snapshot.config()?;
-        let call = self.register_call(CallContext::with_timeout(request.timeout, "ConsentTimeout"));
+        let call = match call_options.timeout {
+            Some(timeout) => CallContext::with_timeout(timeout, "the call's timeout"),
+            None => CallContext::with_timeout(request.timeout, "ConsentTimeout"),
+        };
+        let cancel = call_options.cancel.map(Arc::clone).unwrap_or_default();
+        let call = self.register_call(CallContext { cancel, ..call });
+        call.check()?;
         authorize::authorize_in_browser(request, show_url, &self.process().browser, &call, &mut |result| {
+            let timeout = call_options.timeout.and(call.deadline.remaining());
+            let call_options = CallOptions { timeout, no_prompt: true, ..call_options };
             if let Some(endpoint_config) = token_endpoint {
-                self.exchange_code(endpoint_config, result, &snapshot, config)?;
+                self.exchange_code(endpoint_config, result, &snapshot, config, call_options)?;
             }
             if config.flow.login().is_none() {
                 self.process().cache.remove(self.cache_key(&snapshot, config));
-                let call_options = CallOptions { no_prompt: true, ..CallOptions::default() };
                 self.get_or_fetch_token(&snapshot, config, call_options)?;
             }
             Ok(())
@@ -61,9 +68,10 @@ impl Connection {
         result: &AuthorizationResult,
         snapshot: &Arc<Snapshot>,
         config: &Config,
+        call_options: CallOptions<'_>,
     ) -> Result<()> {
         let Grant::AuthorizationCode(login) = &endpoint_config.grant else { return Ok(()) };
-        let call = self.begin_call(config, CallOptions::default());
+        let call = self.begin_call(config, call_options);
         let cache_key = self.cache_key(snapshot, config);
         let token = self.with_grant_context(cache_key, &call, false, |context| {
             grants::exchange_code(endpoint_config, login, result, context)
@@ -142,6 +150,7 @@ mod tests {
                 &result,
                 &snapshot,
                 snapshot.config().unwrap(),
+                CallOptions::default(),
             )
             .unwrap();
         assert_eq!(process.cache.entry_count(), 1);

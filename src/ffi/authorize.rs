@@ -3,8 +3,9 @@
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
-use crate::base::error::{ArgumentError, Error};
-use crate::connection::Connection;
+use crate::base::error::{ArgumentError, Error, Result};
+use crate::connection::{CallOptions, Connection};
+use crate::ffi::call_options::{self, RawCallOptions};
 use crate::ffi::callback::{self, authgrant_open_url_fn, authgrant_refresh_token_fn};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::status::{
@@ -59,11 +60,50 @@ pub extern "C" fn authgrant_authorize(
 ) -> authgrant_status {
     guard!(error, |args| {
         let connection = args.handle("connection", connection)?;
-        match function {
-            None => connection.authorize(None),
-            Some(function) => connection.authorize(Some(&|url| callback::show_url(function, url, context))),
-        }
+        authorize(connection, CallOptions::default(), function, context)
     })
+}
+
+/// Lets a user log in or consent as authgrant_authorize() does, with a timeout or a cancel token for this call.
+///
+/// `options->timeout_ms` is for the whole call, instead of ConsentTimeout and LoginTimeout; 0 keeps these. A dialog
+/// cancels the call by `options->cancel_token` when the user closes it. `options->flags` and
+/// `options->min_validity_s` must be 0.
+///
+/// Thread-safe. Errors: as authgrant_authorize(); AUTHGRANT_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_authorize_with(
+    connection: *mut Connection,
+    options: *const RawCallOptions,
+    function: authgrant_open_url_fn,
+    context: *mut c_void,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |args| {
+        let connection = args.handle("connection", connection)?;
+        call_options::run(args, options, |options| {
+            if options.no_prompt || options.no_network || options.min_remaining > 0 {
+                let text =
+                    "options->flags and options->min_validity_s must be 0 for an authorization by a user";
+                return Err(Error::new(ArgumentError::Invalid, "argument", text));
+            }
+            authorize(connection, options, function, context)
+        })
+    })
+}
+
+fn authorize(
+    connection: &Connection,
+    options: CallOptions<'_>,
+    function: authgrant_open_url_fn,
+    context: *mut c_void,
+) -> Result<()> {
+    match function {
+        None => connection.authorize(options, None),
+        Some(function) => {
+            connection.authorize(options, Some(&|url| callback::show_url(function, url, context)))
+        }
+    }
 }
 
 /// Returns a newly signed JWT of the grant of the connection without sending it: the assertion of the JWT

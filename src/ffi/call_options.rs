@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::base::call::{CancelToken, SharedCancelToken};
 use crate::base::error::{ArgumentError, Error, Result};
 use crate::connection::CallOptions;
-use crate::ffi::panic::invalid_length_error;
+use crate::ffi::panic::{ArgumentChecker, invalid_length_error};
 use crate::ffi::sized_struct;
 use crate::ffi::status::{AUTHGRANT_NO_NETWORK, AUTHGRANT_NO_PROMPT};
 
-/// Per-call options for authgrant_get_token_with(). Zero-initialize, then set `size`.
+/// Per-call options for authgrant_get_token_with() and other functions. Zero-initialize, then set `size`.
 #[repr(C)]
 pub struct RawCallOptions {
     /// sizeof(authgrant_call_options).
@@ -56,16 +56,27 @@ pub(super) fn can_use_fast_path(options: *const RawCallOptions) -> bool {
 }
 
 /// Copies the options of a caller that was built with any version of them. `size` is their first member.
-pub(super) fn copy(options: *const RawCallOptions, size: usize) -> Result<RawCallOptions> {
+fn copy(options: *const RawCallOptions, size: usize) -> Result<RawCallOptions> {
     // SAFETY: the header requires that the options have `size` bytes. All members may be zero.
     unsafe { sized_struct::copy("options", options, size, FIRST_CALL_OPTIONS_SIZE) }
 }
 
+/// Runs a call with the options of the caller, which must not be NULL.
+pub(super) fn run<T>(
+    args: &mut ArgumentChecker,
+    options: *const RawCallOptions,
+    call: impl FnOnce(CallOptions<'_>) -> Result<T>,
+) -> Result<T> {
+    let size = *args.handle("options", options.cast::<usize>())?;
+    let options = copy(options, size)?;
+    // SAFETY: the header requires NULL or a cancel token that was not released.
+    let cancel_token = unsafe { options.cancel_token.as_ref() };
+    let cancel = cancel_token.map(SharedCancelToken::begin_call);
+    call(parse(&options, cancel.as_ref())?)
+}
+
 /// Checks the values. `cancel` is the call of `options.cancel_token`.
-pub(super) fn parse<'a>(
-    options: &RawCallOptions,
-    cancel: Option<&'a Arc<CancelToken>>,
-) -> Result<CallOptions<'a>> {
+fn parse<'a>(options: &RawCallOptions, cancel: Option<&'a Arc<CancelToken>>) -> Result<CallOptions<'a>> {
     if options.flags & !KNOWN_FLAGS != 0 {
         let text = format!(
             "unknown flags in options->flags: {}; expected AUTHGRANT_NO_PROMPT and AUTHGRANT_NO_NETWORK",

@@ -4,7 +4,6 @@ use std::ffi::{c_char, c_void};
 use std::ptr;
 use std::sync::Arc;
 
-use crate::base::call::SharedCancelToken;
 use crate::base::error::{ArgumentError, Error, Result, Status};
 use crate::base::log::{Log, LogLevel};
 use crate::connection::api_headers::ApiHeaders;
@@ -294,13 +293,8 @@ fn get_token_with_slow(
     guard!(error, |args| {
         let token = args.out("token", token, ptr::null_mut());
         let connection = args.handle("connection", connection)?;
-        let size = *args.handle("options", options.cast::<usize>())?;
-        let options = call_options::copy(options, size)?;
-        // SAFETY: the header requires NULL or a cancel token that was not released.
-        let cancel_token = unsafe { options.cancel_token.as_ref() };
-        let cancel = cancel_token.map(SharedCancelToken::begin_call);
-        let options = call_options::parse(&options, cancel.as_ref())?;
-        token.set(token::into_raw_handle(connection.get_token_handle(options)?));
+        let handle = call_options::run(args, options, |options| connection.get_token_handle(options))?;
+        token.set(token::into_raw_handle(handle));
         Ok(())
     })
 }

@@ -718,6 +718,7 @@ static void check_cancel_tokens(void) {
 static void check_consent_and_assertions(void) {
     authgrant_connection *connection = NULL;
     authgrant_error *error = NULL;
+    authgrant_call_options call = {0};
     char *url = NULL, *assertion = NULL;
     int shown = 0;
     CHECK(authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK);
@@ -741,6 +742,12 @@ static void check_consent_and_assertions(void) {
     CHECK(shown && authgrant_error_consent_url(error) != NULL);
     authgrant_error_free(error);
     CHECK(authgrant_authorize(NULL, reject_url, &shown, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    call.size = sizeof call;
+    CHECK(authgrant_authorize_with(connection, &call, reject_url, &shown, NULL) == AUTHGRANT_UNSUPPORTED);
+    CHECK(authgrant_authorize_with(connection, NULL, reject_url, &shown, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_authorize_with(NULL, &call, reject_url, &shown, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    call.flags = AUTHGRANT_NO_PROMPT;
+    CHECK(authgrant_authorize_with(connection, &call, reject_url, &shown, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 
     CHECK(authgrant_set_refresh_token_callback(connection, ignore_refresh_token, NULL, NULL) == AUTHGRANT_OK);
     CHECK(authgrant_set_refresh_token_callback(connection, NULL, NULL, NULL) == AUTHGRANT_OK);

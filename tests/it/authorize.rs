@@ -4,9 +4,13 @@
 use std::ffi::{c_char, c_void};
 use std::ptr::null_mut;
 
-use crate::support::browser::{authorize_with_test_browser, free_port};
-use crate::support::c_api::{Connection, Failure, open, take_error_chain};
+use crate::support::browser::{authorize_with_test_browser, free_port, run_with_test_browser};
+use crate::support::c_api::{
+    CancelToken, Connection, Failure, call_options, collect_failures, open, take_error_chain,
+};
 use crate::support::{ISSUER, datadirect_string, start_mock_server, stores};
+use authgrant::ffi::authorize::authgrant_authorize_with;
+use authgrant::ffi::call_options::RawCallOptions;
 use authgrant::ffi::status::*;
 use mock_server::{AuthorizeBehavior, Behavior, ClientOptions, Config, GrantType, MockServer};
 
@@ -89,6 +93,72 @@ fn authorize_without_browser(connection: &Connection) -> Failure {
     let failure = take_error_chain(error).remove(0);
     assert_eq!(status, failure.status);
     failure
+}
+
+extern "C" fn ignore_url(_: *const c_char, _: *mut c_void) -> i32 {
+    0
+}
+
+/// The failure of authgrant_authorize_with() with a user who does nothing.
+fn authorize_with(connection: &Connection, options: &RawCallOptions) -> Failure {
+    let authorize =
+        |error| authgrant_authorize_with(connection.handle(), options, Some(ignore_url), null_mut(), error);
+    collect_failures(authorize).remove(0)
+}
+
+#[test]
+fn authorization_with_options_yields_token() {
+    let server = start_server_requiring_consent();
+    let connection = open_docusign(&server, "ConsentTimeout=1");
+    let token = CancelToken::new();
+    let options = RawCallOptions { cancel_token: token.handle(), ..call_options(20_000, 0, 0) };
+    let (outcome, _) = run_with_test_browser(|show, context, error| {
+        authgrant_authorize_with(connection.handle(), &options, show, context, error)
+    });
+    outcome.unwrap();
+    connection.get_token().unwrap();
+}
+
+#[test]
+fn authorization_ends_at_timeout_of_call() {
+    let server = start_server_requiring_consent();
+    let connection = open_docusign(&server, "");
+    let failure = authorize_with(&connection, &call_options(50, 0, 0));
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_TIMEOUT, "HYT00"));
+    assert!(failure.message.contains("0.05 s (the call's timeout)"), "{failure:?}");
+}
+
+#[test]
+fn authorization_is_cancelled_by_its_token() {
+    extern "C" fn cancel(_: *const c_char, token: *mut c_void) -> i32 {
+        // SAFETY: the context is the token of the test, which outlives the call.
+        unsafe { &*token.cast::<CancelToken>() }.cancel();
+        0
+    }
+    let server = start_server_requiring_consent();
+    let connection = open_docusign(&server, "");
+    let token = CancelToken::new();
+    let options = RawCallOptions { cancel_token: token.handle(), ..call_options(0, 0, 0) };
+    let context = (&raw const token).cast_mut().cast();
+    let authorize =
+        |error| authgrant_authorize_with(connection.handle(), &options, Some(cancel), context, error);
+    assert_eq!(collect_failures(authorize).remove(0).status, AUTHGRANT_CANCELLED);
+    // The token is cancelled until it is reset: the URL is not shown.
+    let shown = authorize_with(&connection, &options);
+    assert_eq!(shown.status, AUTHGRANT_CANCELLED);
+}
+
+#[test]
+fn authorization_rejects_contradictory_options() {
+    let connection = open("").unwrap();
+    for options in [
+        call_options(0, 1, 0),
+        call_options(0, 0, AUTHGRANT_NO_PROMPT),
+        call_options(0, 0, AUTHGRANT_NO_NETWORK),
+    ] {
+        let failure = authorize_with(&connection, &options);
+        assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_INVALID_ARGUMENT, "HY009"));
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::support::c_api::{
 };
 use crate::support::stores;
 use authgrant::connection::Connection as Handle;
-use authgrant::ffi::authorize::authgrant_completed_string;
+use authgrant::ffi::authorize::{authgrant_authorize_with, authgrant_completed_string};
 use authgrant::ffi::call_options::RawCallOptions;
 use authgrant::ffi::cancel_token::*;
 use authgrant::ffi::connection::*;
@@ -154,6 +154,12 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     ("warnings", |good, error| authgrant_get_warnings(good.connection.handle(), null_mut(), error)),
     ("connection", |good, error| authgrant_take_warnings(null_mut(), &raw mut good.warnings, error)),
     ("warnings", |good, error| authgrant_take_warnings(good.connection.handle(), null_mut(), error)),
+    ("connection", |good, error| {
+        authgrant_authorize_with(null_mut(), &raw const good.call, None, null_mut(), error)
+    }),
+    ("options", |good, error| {
+        authgrant_authorize_with(good.connection.handle(), null(), None, null_mut(), error)
+    }),
     ("connection", |_, error| authgrant_cancel(null_mut(), error)),
     ("token", |_, error| authgrant_cancel_token_new(null_mut(), error)),
     ("connection", |_, error| authgrant_set_log(null_mut(), None, null_mut(), 0, error)),
@@ -818,7 +824,10 @@ struct CallbackContext {
 }
 
 /// Every function that returns a status, called with valid arguments.
-const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 28] = [
+const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 29] = [
+    |good, error| {
+        authgrant_authorize_with(good.connection.handle(), &raw const good.call, None, null_mut(), error)
+    },
     |good, error| authgrant_take_warnings(good.connection.handle(), &raw mut good.warnings, error),
     |good, error| authgrant_from_wide(c"".as_ptr().cast(), 0, 2, &raw mut good.text, error),
     |good, error| {

@@ -107,7 +107,13 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
     (
         "for drivers",
         "experimental",
-        &["authgrant_open_with", "authgrant_get_option", "authgrant_take_warnings", "authgrant_from_wide"],
+        &[
+            "authgrant_open_with",
+            "authgrant_get_option",
+            "authgrant_authorize_with",
+            "authgrant_take_warnings",
+            "authgrant_from_wide",
+        ],
     ),
     ("audit", "experimental", &["authgrant_set_audit"]),
     (

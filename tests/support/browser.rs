@@ -8,6 +8,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use authgrant::ffi::authorize::authgrant_authorize;
+use authgrant::ffi::callback::authgrant_open_url_fn;
+use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::status::AUTHGRANT_OK;
 
 use super::c_api::{Connection, Failure, take_error_chain};
@@ -60,10 +62,19 @@ fn follow_redirects(mut page: String) -> String {
 
 /// Calls authgrant_authorize with this browser. Also returns the last page that the user sees.
 pub fn authorize_with_test_browser(connection: &Connection) -> (Result<(), Box<Failure>>, Option<String>) {
+    run_with_test_browser(|show, context, error| {
+        authgrant_authorize(connection.handle(), show, context, error)
+    })
+}
+
+/// As [`authorize_with_test_browser`], for a call that has the function that shows a URL, with its context.
+pub fn run_with_test_browser(
+    call: impl FnOnce(authgrant_open_url_fn, *mut c_void, *mut *mut ErrorObject) -> i32,
+) -> (Result<(), Box<Failure>>, Option<String>) {
     let (sender, receiver) = channel::<String>();
     let mut error = null_mut();
     let context = std::ptr::from_ref(&sender).cast_mut().cast();
-    let status = authgrant_authorize(connection.handle(), Some(visit_in_background), context, &raw mut error);
+    let status = call(Some(visit_in_background), context, &raw mut error);
     let last_page = receiver.recv_timeout(Duration::from_secs(10)).ok();
     match take_error_chain(error).into_iter().next() {
         None => {

@@ -16,7 +16,7 @@ TEXT = re.sub(r"/\*.*?\*/", "", HEADER.read_text(encoding="utf-8"), flags=re.DOT
 CONSTANTS = {name: int(value) for name, value in re.findall(r"#define AUTHGRANT_(\w+) (\d+)", TEXT)}
 
 # Functions that the public modules do not use.
-NOT_WRAPPED = {"open", "open_wide", "get_token", "to_wide", "from_wide", "copy_token", "take_warnings", "token_length", "status_name"}
+NOT_WRAPPED = {"open", "open_wide", "authorize", "get_token", "to_wide", "from_wide", "copy_token", "take_warnings", "token_length", "status_name"}
 
 C_TYPES = {
     "authgrant_status": "c_int32",
@@ -53,8 +53,8 @@ CALLBACKS = {
     "store_release_fn": _library.STORE_RELEASE,
 }
 STRUCTS = {
-    "authgrant_open_options": _library.OpenOptions,
     "authgrant_call_options": _library.CallOptions,
+    "authgrant_open_options": _library.OpenOptions,
     "authgrant_token_store": _library.TokenStoreFunctions,
 }
 

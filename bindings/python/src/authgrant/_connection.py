@@ -363,11 +363,18 @@ class Connection:
         """Returns the URL that a user opens to give consent. Nothing is sent. Errors: MissingOption, InvalidOption."""
         return self._with_handle(lambda handle: call_for_text(library.consent_url, handle))
 
-    def authorize(self, open_url: Callable[[str], object] | None = None) -> None:
+    def authorize(
+        self,
+        open_url: Callable[[str], object] | None = None,
+        *,
+        timeout: float | None = None,
+        cancel_token: CancelToken | None = None,
+    ) -> None:
         """Lets a user log in, or consent to what the grant needs, and waits for the redirect to RedirectURI.
 
         ``open_url`` is called with the URL and shows it to the user, without waiting; None opens the system browser. Waits at most
-        ConsentTimeout seconds for the user. Errors: as :meth:`token`; Unsupported if the URL cannot be shown.
+        ConsentTimeout seconds for the user; ``timeout`` limits the whole call in seconds instead, and ``cancel_token`` cancels this call
+        alone. Errors: as :meth:`token`; Unsupported if the URL cannot be shown.
         """
 
         def show(url: bytes, _: object) -> int:
@@ -379,7 +386,9 @@ class Connection:
             return 0 if _call.run_callback(show_url) else 1
 
         thunk = OPEN_URL() if open_url is None else OPEN_URL(show)
-        self._run(lambda handle: call(library.authorize, handle, thunk, None))
+        of_call = CancelToken() if cancel_token is None else cancel_token
+        options = _call_options(timeout, None, True, True, of_call)
+        self._run(lambda handle: call(library.authorize_with, handle, ctypes.byref(options), thunk, None))
 
     def logoff(self) -> None:
         """Removes the token from the cache and ends the login; with LogoffURI, revokes the tokens there (RFC 7009)."""

@@ -112,6 +112,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "headers_free": (None, c_void_p),
     "consent_url": (c_int32, c_void_p, OUT, OUT),
     "authorize": (c_int32, c_void_p, OPEN_URL, c_void_p, OUT),
+    "authorize_with": (c_int32, c_void_p, POINTER(CallOptions), OPEN_URL, c_void_p, OUT),
     "logoff": (c_int32, c_void_p, OUT),
     "set_refresh_token_callback": (c_int32, c_void_p, REFRESH_TOKEN, c_void_p, OUT),
     "create_assertion": (c_int32, c_void_p, OUT, OUT),
