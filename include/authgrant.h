@@ -1425,6 +1425,27 @@ authgrant_status authgrant_get_option(
     authgrant_error **error);
 
 /**
+ * Returns the headers of one request to the API as authgrant_get_headers() does, with a timeout, a
+ * minimum remaining lifetime of the token, a cancel token or restrictions for this call.
+ *
+ * `method` and `url` are those of the request, for a proof of possession in its headers (DPoP, RFC
+ * 9449); no option enables that yet, so they are checked and not used. Both are NULL if they are
+ * not known. `options` may be NULL.
+ *
+ * On success `*headers` is to be released with authgrant_headers_free().
+ *
+ * Thread-safe. Errors: as authgrant_get_token_with(); AUTHGRANT_INVALID_ARGUMENT also if `method`
+ * is not a token of HTTP or `url` is not an absolute http or https URL.
+ */
+authgrant_status authgrant_get_request_headers(
+    authgrant_connection *connection,
+    const char *method,
+    const char *url,
+    const authgrant_call_options *options,
+    authgrant_headers **headers,
+    authgrant_error **error);
+
+/**
  * Lets a user log in or consent as authgrant_authorize() does, with a timeout or a cancel token for
  * this call.
  *

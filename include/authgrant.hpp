@@ -820,6 +820,22 @@ public:
     }
     headers get_headers() const { return try_get_headers().value(); }
 
+    /// The headers of one request to the API, with its method and URL; both are empty if they are not known.
+    result<headers> try_get_request_headers(std::string_view method, std::string_view url, const call_options &options = {}) const noexcept {
+        const detail::argument method_text(method), url_text(url);
+        if (!method_text.valid()) return method_text.cause();
+        if (!url_text.valid()) return url_text.cause();
+        const bool is_known = !method.empty() || !url.empty();
+        const authgrant_call_options raw = raw_options(options);
+        return detail::obtain<headers, authgrant_headers>([&](auto out, auto failed) {
+            return authgrant_get_request_headers(
+                get(), is_known ? method_text.c_str() : nullptr, is_known ? url_text.c_str() : nullptr, &raw, out, failed);
+        });
+    }
+    headers get_request_headers(std::string_view method, std::string_view url, const call_options &options = {}) const {
+        return try_get_request_headers(method, url, options).value();
+    }
+
     /// The URL that a user opens to give consent.
     result<owned_string> try_consent_url() const noexcept {
         return string([&](auto text, auto failed) { return authgrant_consent_url(get(), text, failed); });

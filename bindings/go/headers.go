@@ -35,6 +35,32 @@ func (c *Connection) Headers(ctx context.Context) (*Headers, error) {
 	return newHeaders(handle), nil
 }
 
+// RequestHeaders returns the headers of one request to the API, with its method and URL. They are those of [Connection.Headers];
+// method and URL are for a proof of possession (DPoP), which no option enables yet. It blocks as [Connection.Token] does.
+func (c *Connection) RequestHeaders(ctx context.Context, method, url string) (*Headers, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	cMethod, err := newCString("method", method)
+	if err != nil {
+		return nil, err
+	}
+	defer cMethod.free()
+	cURL, err := newCString("url", url)
+	if err != nil {
+		return nil, err
+	}
+	defer cURL.free()
+	var handle *C.authgrant_headers
+	err = c.callWith(ctx, CallOptions{}, func(connection *C.authgrant_connection, options *C.authgrant_call_options, failure **C.authgrant_error) C.authgrant_status {
+		return C.authgrant_get_request_headers(connection, cMethod.text, cURL.text, options, &handle, failure)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newHeaders(handle), nil
+}
+
 // newHeaders copies headers. They are released with their token, which belongs to them.
 func newHeaders(handle *C.authgrant_headers) *Headers {
 	h := &Headers{}

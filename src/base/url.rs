@@ -178,6 +178,13 @@ pub fn parse_scheme(uri: &str) -> Option<&str> {
     scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)).then_some(scheme)
 }
 
+/// Whether `text` is an absolute http or https URL with a host.
+#[must_use]
+pub fn is_absolute_http(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else { return false };
+    matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+}
+
 /// Resolves the reference `relative` against `host`, without dot-segment removal (RFC 3986 section 5.2). The
 /// default scheme of `host` is https.
 #[must_use]

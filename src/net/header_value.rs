@@ -38,11 +38,17 @@ pub fn is_reserved_header(name: &str) -> bool {
     RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
+/// Whether `text` is a token of HTTP (RFC 9110 section 5.6.2).
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    let is_token_char = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token_char)
+}
+
 /// Checks the name of a user-defined header (RFC 9110 section 5.6.2). The error is the reason, to be appended
 /// to the option's name.
 pub fn validate_header_name(name: &str) -> Result<(), &'static str> {
-    let is_token_char = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_token_char) {
+    if !is_token(name) {
         return Err("contains an invalid character for a header name");
     }
     if is_reserved_header(name) {

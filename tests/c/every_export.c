@@ -388,6 +388,7 @@ static void check_copy_token(void) {
 }
 
 static void check_headers(void) {
+    authgrant_call_options call = {0};
     authgrant_connection *connection = open_connection();
     authgrant_headers *headers = POISONED(authgrant_headers);
     int bearers = 0, custom = 0;
@@ -397,6 +398,20 @@ static void check_headers(void) {
     size_t count = authgrant_headers_count(headers);
     CHECK(count >= 2 && token != NULL);
     WORKS(authgrant_reject_token(connection, token, &error));
+    authgrant_headers *requested = POISONED(authgrant_headers);
+    WORKS(authgrant_get_request_headers(connection, "GET", "https://api.example/v1", NULL, &requested, &error));
+    CHECK(authgrant_headers_count(requested) > 0);
+    authgrant_headers_free(requested);
+    call.size = sizeof call;
+    WORKS(authgrant_get_request_headers(connection, NULL, NULL, &call, &requested, &error));
+    authgrant_headers_free(requested);
+    requested = POISONED(authgrant_headers);
+    FAILS(authgrant_get_request_headers(connection, "GET", "/v1", NULL, &requested, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(requested == NULL);
+    FAILS(authgrant_get_request_headers(connection, "GET", NULL, NULL, &requested, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_get_request_headers(connection, NULL, NULL, NULL, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_get_request_headers(NULL, NULL, NULL, NULL, &requested, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_get_request_headers(NULL, NULL, NULL, NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     authgrant_close(connection);
     for (size_t i = 0; i < count; i++) {
         const char *name = authgrant_headers_name(headers, i), *value = authgrant_headers_value(headers, i);

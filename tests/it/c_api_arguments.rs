@@ -150,6 +150,15 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     }),
     ("connection", |good, error| authgrant_get_headers(null_mut(), &raw mut good.headers_slot, error)),
     ("headers", |good, error| authgrant_get_headers(good.connection.handle(), null_mut(), error)),
+    ("connection", |good, error| request_headers(good, null_mut(), null(), null(), error)),
+    ("method", |good, error| {
+        request_headers(good, good.connection.handle(), null(), c"https://a.example".as_ptr(), error)
+    }),
+    ("url", |good, error| request_headers(good, good.connection.handle(), c"GET".as_ptr(), null(), error)),
+    ("headers", |good, error| {
+        let connection = good.connection.handle();
+        authgrant_get_request_headers(connection, null(), null(), null(), null_mut(), error)
+    }),
     ("connection", |good, error| authgrant_get_warnings(null_mut(), &raw mut good.warnings, error)),
     ("warnings", |good, error| authgrant_get_warnings(good.connection.handle(), null_mut(), error)),
     ("connection", |good, error| authgrant_take_warnings(null_mut(), &raw mut good.warnings, error)),
@@ -330,6 +339,16 @@ fn open_wide(good: &mut ValidArguments, length: isize, unit: usize, error: Error
 
 fn get_token_with_options(good: &mut ValidArguments, call: RawCallOptions, error: ErrorSlot) -> i32 {
     authgrant_get_token_with(good.connection.handle(), &raw const call, &raw mut good.token_slot, error)
+}
+
+fn request_headers(
+    good: &mut ValidArguments,
+    connection: *mut Handle,
+    method: *const c_char,
+    url: *const c_char,
+    error: ErrorSlot,
+) -> i32 {
+    authgrant_get_request_headers(connection, method, url, null(), &raw mut good.headers_slot, error)
 }
 
 /// Checks that each result is unchanged or NULL.
@@ -824,7 +843,8 @@ struct CallbackContext {
 }
 
 /// Every function that returns a status, called with valid arguments.
-const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 29] = [
+const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 30] = [
+    |good, error| request_headers(good, good.connection.handle(), null(), null(), error),
     |good, error| {
         authgrant_authorize_with(good.connection.handle(), &raw const good.call, None, null_mut(), error)
     },

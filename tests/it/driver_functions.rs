@@ -4,10 +4,12 @@ use std::ffi::{CString, c_char, c_void};
 use std::ptr::null;
 
 use crate::support::c_api::{
-    Connection, Failure, c_str_to_string, collect_failures, poisoned_ptr, take_error_chain,
+    CancelToken, Connection, Failure, c_str_to_string, call_options, collect_failures, poisoned_ptr,
+    take_error_chain, take_headers,
 };
 use crate::support::stores;
 use crate::support::tempdir::TestDir;
+use authgrant::ffi::call_options::RawCallOptions;
 use authgrant::ffi::connection::*;
 use authgrant::ffi::open_options::RawOpenOptions;
 use authgrant::ffi::status::*;
@@ -151,6 +153,82 @@ fn chain_has_one_error_for_each_missing_option() {
     let found: Vec<_> =
         failures.iter().map(|failure| (failure.status, failure.option.as_deref().unwrap())).collect();
     assert_eq!(found, [(AUTHGRANT_MISSING_OPTION, "ClientID"), (AUTHGRANT_MISSING_OPTION, "ClientSecret")]);
+}
+
+fn request_headers(
+    connection: &Connection,
+    request: Option<(&str, &str)>,
+    options: *const RawCallOptions,
+) -> Result<Vec<(String, String)>, Failure> {
+    let text = |text: &str| CString::new(text).unwrap();
+    let request = request.map(|(method, url)| (text(method), text(url)));
+    let (method, url) =
+        request.as_ref().map_or((null(), null()), |(method, url)| (method.as_ptr(), url.as_ptr()));
+    let mut headers = poisoned_ptr();
+    let failures = collect_failures(|error| {
+        authgrant_get_request_headers(connection.handle(), method, url, options, &raw mut headers, error)
+    });
+    if let Some(failure) = failures.into_iter().next() {
+        assert!(headers.is_null());
+        return Err(failure);
+    }
+    Ok(take_headers(headers))
+}
+
+/// A connection whose token is signed here.
+fn open_local(more: &str) -> Connection {
+    let key = stores::ec_key_path();
+    open_with(&format!("am=55;cliss=me;clsub=x;ClaimsAudience=a;JWTCertStore={key};{more}"), &[]).unwrap()
+}
+
+#[test]
+fn request_headers_are_those_of_connection() {
+    let connection = open_local("AuthHeader=X-Key;SecurityToken=k");
+    let headers = connection.get_headers().unwrap();
+    let options = call_options(20_000, 1, AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK);
+    for request in [None, Some(("GET", "https://api.example/v1?a=b")), Some(("M-SEARCH", "http://h"))] {
+        assert_eq!(request_headers(&connection, request, null()).unwrap(), headers);
+        assert_eq!(request_headers(&connection, request, &raw const options).unwrap(), headers);
+    }
+}
+
+#[test]
+fn request_headers_obey_call_options() {
+    let connection = open_with("am=53;ClientID=c;ClientSecret=s;TokenURI=https://a.example/t", &[]).unwrap();
+    let without_network = call_options(0, 0, AUTHGRANT_NO_NETWORK);
+    let failure = request_headers(&connection, None, &raw const without_network).unwrap_err();
+    assert_eq!(failure.status, AUTHGRANT_NOT_CACHED);
+    let token = CancelToken::new();
+    token.cancel();
+    let cancelled = RawCallOptions { cancel_token: token.handle(), ..call_options(0, 0, 0) };
+    let failure = request_headers(&open_local(""), None, &raw const cancelled).unwrap_err();
+    assert_eq!(failure.status, AUTHGRANT_CANCELLED);
+    let negative = call_options(-1, 0, 0);
+    let failure = request_headers(&open_local(""), None, &raw const negative).unwrap_err();
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_INVALID_ARGUMENT, "HY090"));
+}
+
+#[test]
+fn invalid_request_is_rejected() {
+    let connection = open_local("");
+    for (method, url) in [
+        ("", "https://a.example"),
+        ("GE T", "https://a.example"),
+        ("GET\r\n", "https://a.example"),
+        ("GET", ""),
+        ("GET", "/v1"),
+        ("GET", "a.example/v1"),
+        ("GET", "ftp://a.example"),
+        ("GET", "https://"),
+        ("GET", "https://a.example/ b"),
+    ] {
+        let failure = request_headers(&connection, Some((method, url)), null()).unwrap_err();
+        assert_eq!(
+            (failure.status, failure.sqlstate.as_str()),
+            (AUTHGRANT_INVALID_ARGUMENT, "HY009"),
+            "{url}"
+        );
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::ptr::{null, null_mut};
 use authgrant::base::call::SharedCancelToken;
 use authgrant::base::error::Error;
 use authgrant::connection::Connection as Handle;
+use authgrant::connection::api_headers::ApiHeaders;
 use authgrant::ffi::call_options::RawCallOptions;
 use authgrant::ffi::callback::authgrant_sign_fn;
 use authgrant::ffi::connection as api;
@@ -114,6 +115,19 @@ impl Drop for Connection {
     fn drop(&mut self) {
         api::authgrant_close(self.0);
     }
+}
+
+/// Copies names and values of headers, and releases them.
+pub fn take_headers(list: *mut ApiHeaders) -> Vec<(String, String)> {
+    let count = headers::authgrant_headers_count(list);
+    let copy_header = |index| {
+        let name = c_str_to_string(headers::authgrant_headers_name(list, index)).unwrap();
+        (name, c_str_to_string(headers::authgrant_headers_value(list, index)).unwrap())
+    };
+    let all = (0..count).map(copy_header).collect();
+    assert!(headers::authgrant_headers_name(list, count).is_null());
+    headers::authgrant_headers_free(list);
+    all
 }
 
 /// A token reference, released on drop.
@@ -317,17 +331,7 @@ impl Connection {
     pub fn get_headers(&self) -> Result<Vec<(String, String)>, Box<Failure>> {
         let (mut list, mut error) = (null_mut(), null_mut());
         let status = api::authgrant_get_headers(self.0, &raw mut list, &raw mut error);
-        to_result(status, error, || {
-            let count = headers::authgrant_headers_count(list);
-            let copy_header = |index| {
-                let name = c_str_to_string(headers::authgrant_headers_name(list, index)).unwrap();
-                (name, c_str_to_string(headers::authgrant_headers_value(list, index)).unwrap())
-            };
-            let all = (0..count).map(copy_header).collect();
-            assert!(headers::authgrant_headers_name(list, count).is_null());
-            headers::authgrant_headers_free(list);
-            all
-        })
+        to_result(status, error, || take_headers(list))
     }
 
     pub fn set_option(&self, name: &str, value: &str) -> Result<(), Box<Failure>> {

@@ -357,6 +357,30 @@ class Connection:
     def _get_headers(handle: ConnectionHandle) -> Headers:
         return read_headers(HeadersHandle(call_for_pointer(library.get_headers, handle)))
 
+    def request_headers(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout: float | None = None,
+        prompt: bool = True,
+        network: bool = True,
+        cancel_token: CancelToken | None = None,
+    ) -> Headers:
+        """Returns the headers of one request to the API, with its method and URL.
+
+        They are those of :meth:`headers`; method and URL are for a proof of possession (DPoP), which no option enables yet. The other
+        arguments are those of :meth:`token`. Errors: as :meth:`token`.
+        """
+        of_call = CancelToken() if cancel_token is None else cancel_token
+        options = _call_options(timeout, None, prompt, network, of_call)
+        arguments = encode(method), encode(url), ctypes.byref(options)
+
+        def get(handle: ConnectionHandle) -> Headers:
+            return read_headers(HeadersHandle(call_for_pointer(library.get_request_headers, handle, *arguments)))
+
+        return self._run(get)
+
     # ---- authorization by a user
 
     def consent_url(self) -> str:

@@ -105,6 +105,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "token_refresh_at": (c_int64, c_void_p),
     "token_free": (None, c_void_p),
     "get_headers": (c_int32, c_void_p, OUT, OUT),
+    "get_request_headers": (c_int32, c_void_p, c_char_p, c_char_p, POINTER(CallOptions), OUT, OUT),
     "headers_count": (c_size_t, c_void_p),
     "headers_name": (c_char_p, c_void_p, c_size_t),
     "headers_value": (c_char_p, c_void_p, c_size_t),
