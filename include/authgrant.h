@@ -1425,6 +1425,27 @@ authgrant_status authgrant_get_option(
     authgrant_error **error);
 
 /**
+ * Returns what the connection still needs, as the request string that ODBC's SQLBrowseConnect
+ * returns: "ClaimsIssuer:Client ID=?;*Scope:Scope=?". Each part is an option, a prompt for the
+ * user, and "?" or the possible values, such as {a,b}; "*" marks an optional one.
+ *
+ * `*request` is NULL if no option is missing. Otherwise the driver returns SQL_NEED_DATA, and opens
+ * another connection with the string so far, ";" and the answer of the application, so that the
+ * values of a user stay values of a connection string. If AuthenticationMethod is missing it is
+ * requested first, because the others depend on it. Values that are invalid are not requested
+ * again: authgrant_get_token() and authgrant_validate() report them. Optional are TokenURI,
+ * JWTCertPassword, ClaimsSubject, Scope and, for a login, ClientSecret, where the method uses them.
+ *
+ * `*request` is to be released with authgrant_string_free(). Nothing is sent.
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_browse(
+    authgrant_connection *connection,
+    char **request,
+    authgrant_error **error);
+
+/**
  * Returns the headers of one request to the API as authgrant_get_headers() does, with a timeout, a
  * minimum remaining lifetime of the token, a cancel token or restrictions for this call.
  *

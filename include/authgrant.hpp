@@ -779,6 +779,12 @@ public:
     }
     std::optional<owned_string> get_option(std::string_view name) const { return try_get_option(name).value(); }
 
+    /// What is still needed, as the request string of SQLBrowseConnect; no value if no option is missing.
+    result<std::optional<owned_string>> try_browse() const noexcept {
+        return optional_string([&](auto request, auto failed) { return authgrant_browse(get(), request, failed); });
+    }
+    std::optional<owned_string> browse() const { return try_browse().value(); }
+
     /// The options in force as one connection string.
     result<owned_string> try_completed_string(include what = include::none) const noexcept {
         return string([&](auto text, auto failed) {

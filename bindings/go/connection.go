@@ -234,6 +234,14 @@ func (c *Connection) Option(name string) (string, bool, error) {
 	})
 }
 
+// Browse returns the options that are still missing, in the syntax of SQLBrowseConnect: "ClaimsIssuer:Client ID=?;*Scope:Scope=?".
+// It is false if none is missing.
+func (c *Connection) Browse() (string, bool, error) {
+	return c.optionalText(func(handle *C.authgrant_connection, request **C.char, failure **C.authgrant_error) C.authgrant_status {
+		return C.authgrant_browse(handle, request, failure)
+	})
+}
+
 // Include says what a completed connection string contains.
 type Include uint32
 

@@ -30,6 +30,7 @@ use crate::token::cache::{Lease, Requirements};
 use crate::token::{AccessToken, TokenHandle};
 
 mod authorize;
+mod browse;
 mod fast_path;
 mod fetch;
 mod logoff;

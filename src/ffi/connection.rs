@@ -177,6 +177,35 @@ pub extern "C" fn authgrant_get_option(
     })
 }
 
+/// Returns what the connection still needs, as the request string that ODBC's SQLBrowseConnect returns:
+/// "ClaimsIssuer:Client ID=?;*Scope:Scope=?". Each part is an option, a prompt for the user, and "?" or the possible
+/// values, such as {a,b}; "*" marks an optional one.
+///
+/// `*request` is NULL if no option is missing. Otherwise the driver returns SQL_NEED_DATA, and opens another connection
+/// with the string so far, ";" and the answer of the application, so that the values of a user stay values of a
+/// connection string. If AuthenticationMethod is missing it is requested first, because the others depend on it. Values
+/// that are invalid are not requested again: authgrant_get_token() and authgrant_validate() report them. Optional are
+/// TokenURI, JWTCertPassword, ClaimsSubject, Scope and, for a login, ClientSecret, where the method uses them.
+///
+/// `*request` is to be released with authgrant_string_free(). Nothing is sent.
+///
+/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_browse(
+    connection: *mut Connection,
+    request: *mut *mut c_char,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |args| {
+        let request = args.out("request", request, ptr::null_mut());
+        let connection = args.handle("connection", connection)?;
+        if let Some(text) = connection.browse() {
+            request.set(into_c_string(&text)?);
+        }
+        Ok(())
+    })
+}
+
 /// Closes a connection. NULL is ignored. Tokens, headers and errors of the connection remain valid, and
 /// tokens that other connections can share stay cached.
 ///

@@ -228,6 +228,22 @@ static void check_open_with(void) {
     authgrant_string_free(text);
     authgrant_close(connection);
 
+    options.connection_string = "AuthenticationMethod=50";
+    WORKS(authgrant_open_with(&options, &connection, &error));
+    WORKS(authgrant_browse(connection, &text, &error));
+    CHECK(strings_equal(text, "AccessToken:Access Token=?"));
+    authgrant_string_free(text);
+    WORKS(authgrant_set_option(connection, "AccessToken", "t", &error));
+    text = POISONED(char);
+    WORKS(authgrant_browse(connection, &text, &error));
+    CHECK(text == NULL);
+    text = POISONED(char);
+    FAILS(authgrant_browse(NULL, &text, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(text == NULL);
+    FAILS(authgrant_browse(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_browse(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    authgrant_close(connection);
+
     options.driver_keywords = invalid;
     options.driver_keyword_count = 1;
     connection = POISONED(authgrant_connection);

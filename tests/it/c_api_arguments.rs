@@ -150,6 +150,8 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     }),
     ("connection", |good, error| authgrant_get_headers(null_mut(), &raw mut good.headers_slot, error)),
     ("headers", |good, error| authgrant_get_headers(good.connection.handle(), null_mut(), error)),
+    ("connection", |good, error| authgrant_browse(null_mut(), &raw mut good.text, error)),
+    ("request", |good, error| authgrant_browse(good.connection.handle(), null_mut(), error)),
     ("connection", |good, error| request_headers(good, null_mut(), null(), null(), error)),
     ("method", |good, error| {
         request_headers(good, good.connection.handle(), null(), c"https://a.example".as_ptr(), error)
@@ -843,7 +845,8 @@ struct CallbackContext {
 }
 
 /// Every function that returns a status, called with valid arguments.
-const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 30] = [
+const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 31] = [
+    |good, error| authgrant_browse(good.connection.handle(), &raw mut good.text, error),
     |good, error| request_headers(good, good.connection.handle(), null(), null(), error),
     |good, error| {
         authgrant_authorize_with(good.connection.handle(), &raw const good.call, None, null_mut(), error)

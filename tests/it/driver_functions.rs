@@ -232,6 +232,24 @@ fn invalid_request_is_rejected() {
 }
 
 #[test]
+fn browse_requests_missing_options_until_complete() {
+    let browse = |text: &str| {
+        let connection = open_with(text, &["Schema"]).unwrap();
+        let mut request = poisoned_ptr();
+        let call = |error| authgrant_browse(connection.handle(), &raw mut request, error);
+        assert_eq!(collect_failures(call), []);
+        let text = c_str_to_string(request);
+        authgrant_string_free(request);
+        text
+    };
+    let first = browse("Schema=s").unwrap();
+    assert!(first.starts_with("AuthenticationMethod:Authentication Method={OAuth2-JWTBearer,"), "{first}");
+    let second = browse("Schema=s;AuthenticationMethod=BearerToken").unwrap();
+    assert_eq!(second, "SecurityToken:Token=?");
+    assert_eq!(browse("Schema=s;AuthenticationMethod=BearerToken;SecurityToken=t"), None);
+}
+
+#[test]
 fn open_with_accepts_each_unit_size() {
     const TEXT: &str = "Scope=é😀";
     let utf16: Vec<u16> = TEXT.encode_utf16().chain([0]).collect();

@@ -110,6 +110,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
         &[
             "authgrant_open_with",
             "authgrant_get_option",
+            "authgrant_browse",
             "authgrant_get_request_headers",
             "authgrant_authorize_with",
             "authgrant_take_warnings",

@@ -224,6 +224,10 @@ class Connection:
         text = encode(name)
         return self._with_handle(lambda handle: call_for_optional_text(library.get_option, handle, text))
 
+    def browse(self) -> str | None:
+        """Returns the options that are still missing, in the syntax of SQLBrowseConnect; None if none is."""
+        return self._with_handle(lambda handle: call_for_optional_text(library.browse, handle))
+
     def completed_string(self, *, secrets: bool = False, tokens: bool = False, as_given: bool = False) -> str:
         """Returns the options in force as one connection string, on request with secrets and the current tokens.
 

@@ -89,6 +89,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "set_option": (c_int32, c_void_p, c_char_p, c_char_p, OUT),
     "set_options": (c_int32, c_void_p, POINTER(c_char_p), POINTER(c_char_p), c_size_t, OUT),
     "get_option": (c_int32, c_void_p, c_char_p, OUT, OUT),
+    "browse": (c_int32, c_void_p, OUT, OUT),
     "completed_string": (c_int32, c_void_p, c_uint32, OUT, OUT),
     "option_table": (c_char_p,),
     "quote_value": (c_int32, c_char_p, OUT, OUT),
