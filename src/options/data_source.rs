@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 
 use super::driver_keywords::{DriverKeywords, KeywordId};
 use super::environment::{self, Environment};
-use super::ini::{self, IniError, IniFile, IniSection};
+use super::ini::{self, IniEntry, IniError, IniFile, IniSection};
 use super::table::{self, OptionId, OptionSpec};
-use super::{OptionLayer, OptionOrigin, OptionValue, strip_quotes};
+use super::{OptionLayer, OptionOrigin, OptionValue, driver_manager, strip_quotes};
 use crate::base::error::{Error, ErrorKind, OptionError, Result, WarningKind};
 use crate::base::file::{self, ConfiguredPath};
 use crate::base::policy::{Policy, Restriction};
@@ -235,7 +235,11 @@ impl DataSource {
             match table::find(entry.name) {
                 None => match keywords.find(entry.name) {
                     Some(id) => self.add_driver_value(id, entry.name, entry.value, location),
-                    None => self.warnings.push(unknown_name_warning(&location, entry.name)),
+                    None if driver_manager::owns(entry.name) => {}
+                    None => {
+                        let is_key = may_be_part_of_key(entry, section);
+                        self.warnings.push(unknown_name_warning(&location, entry.name, is_key));
+                    }
                 },
                 Some(spec) => self.add_value(spec, entry.name, entry.value, location),
             }
@@ -286,18 +290,39 @@ fn strip_braces(name: &str) -> &str {
     name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name).trim()
 }
 
-/// The warning for an unknown option name. The name is not shown: it may be a line of a key.
-fn unknown_name_warning(location: &str, name: &str) -> Error {
-    match table::find_similar(name) {
-        Some(similar) => super::option_warning(
-            similar.name,
-            format!("{location} has an unknown option name and is ignored; did you mean {}?", similar.name),
-        ),
-        None => {
-            let text = format!("{location} has an unknown option name and is ignored");
-            Error::new(WarningKind::IgnoredAttribute, "options", text)
-        }
+/// Longest name that is shown; lines of a key in base64 have 64 or 76 characters.
+const MAX_SHOWN_NAME_LEN: usize = 32;
+
+/// Whether an entry may be a line of an inline key or the rest of a secret with a line break. Of a key, only the last
+/// line has "=", as the padding of base64, and it follows lines without.
+fn may_be_part_of_key(entry: &IniEntry<'_>, section: &IniSection<'_>) -> bool {
+    let name = entry.name;
+    let follows_invalid_line = section.errors.iter().any(|error| error.line.saturating_add(1) == entry.line);
+    let is_word = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ' '));
+    let has = |class: fn(&char) -> bool| name.chars().any(|c| class(&c));
+    let is_mixed =
+        has(char::is_ascii_digit) && has(char::is_ascii_lowercase) && has(char::is_ascii_uppercase);
+    follows_invalid_line
+        || matches!(entry.value, "" | "=")
+        || name.len() > MAX_SHOWN_NAME_LEN
+        || !is_word
+        || is_mixed
+}
+
+/// The warning for an unknown option name. It is not shown if it may be a line of a key.
+fn unknown_name_warning(location: &str, name: &str, may_be_key: bool) -> Error {
+    let similar = table::find_similar(name).map(|similar| similar.name);
+    let suggestion = similar.map_or_else(String::new, |similar| format!("; did you mean {similar}?"));
+    if may_be_key {
+        let text = format!("{location} has an unknown option name and is ignored{suggestion}");
+        let warning = Error::new(WarningKind::IgnoredAttribute, "options", text);
+        return match similar {
+            Some(similar) => warning.with_option(similar),
+            None => warning,
+        };
     }
+    let text = format!("\"{name}\" in {location} is not an option and is ignored{suggestion}");
+    super::option_warning(name.to_owned(), text)
 }
 
 fn data_source_warning(option: &'static str, text: &str) -> Error {

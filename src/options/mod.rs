@@ -22,6 +22,7 @@ pub mod connection_string;
 mod data_source;
 mod dependencies;
 mod driver_keywords;
+mod driver_manager;
 mod effect;
 pub mod environment;
 mod given_string;
@@ -199,6 +200,7 @@ impl Options {
                 let is_unbraced = !pair.braced && looks_like_secret(&pair.name);
                 match keywords.find(&pair.name) {
                     Some(id) => options.add_driver_pair(id, pair),
+                    None if driver_manager::owns(&pair.name) => {}
                     None => {
                         options.warnings.push(unknown_option_warning(&pair, unbraced_uri.or(unbraced_secret)))
                     }

@@ -206,6 +206,42 @@ fn odbcini_variable_overrides_home_if_readable() {
 }
 
 #[test]
+fn unknown_name_in_dsn_is_shown_unless_part_of_key() {
+    for (lines, shown) in [
+        ("Server=x", Some("Server")),
+        ("Default_Schema 2=x", None),
+        ("default_schema 2=x", Some("default_schema 2")),
+        ("ClaimIssuer=x", Some("ClaimIssuer")),
+        ("Server=", None),
+        ("Zm9vYmFyCg==", None),
+        ("aGVsbG8gd29ybGQ=", None),
+        ("MIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nserver=x", None),
+        ("abcdefghijklmnopqrstuvwxyzabcdefg=x", None),
+        ("a+b/c=x", None),
+        ("a1B=x", None),
+    ] {
+        let options = OdbcFixture::new(&format!("[a]\n{lines}\n"), "").open("DSN=a");
+        let messages = messages(&options);
+        let message = messages.last().unwrap();
+        let name = lines.lines().last().unwrap().split('=').next().unwrap();
+        assert_eq!(message.contains(&format!("\"{name}\" in line ")), shown.is_some(), "{messages:?}");
+        let warnings = options.warnings();
+        assert_eq!(warnings.last().unwrap().option(), shown, "{messages:?}");
+    }
+}
+
+#[test]
+fn names_of_driver_manager_in_data_source_cause_no_warning() {
+    let names =
+        "Trace=1\nTRACEFILE=/tmp/t\nUsageCount=1\nDMEnvAttr=SQL_ATTR_UNIXODBC_ENVATTR={}\nIconvEncoding=\n";
+    let fixture = OdbcFixture::new(&format!("[a]\n{names}"), "");
+    let file = fixture.write("f.dsn", &format!("[ODBC]\n{names}"));
+    for string in ["DSN=a", &format!("FILEDSN={file}")] {
+        assert_eq!(messages(&fixture.open(string)), [] as [&str; 0]);
+    }
+}
+
+#[test]
 fn invalid_dsn_lines_warn_without_content() {
     let text = "[b\nPassword=hunter2\n[a]\nhunter2\nScope=s\nScope=hunter2\nhunter2==\nClaimIssuer=hunter2\n=hunter2\n\
                 DSN=hunter2\nLoginTimeout=hunter2\n";
