@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestLoggerReceivesRecords(t *testing.T) {
@@ -236,6 +237,20 @@ func TestAuthorizeLogsUserIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := connection.Logoff(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestContextEndsAuthorize(t *testing.T) {
+	connection := openLogin(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	err := connection.Authorize(ctx, func(string) error { cancel(); return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := connection.Authorize(ctx, func(string) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
 }

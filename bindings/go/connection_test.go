@@ -26,6 +26,7 @@ func TestNULInTextIsRejected(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"Open":           func() error { _, err := Open("a=1;\x00b=2"); return err },
 		"OpenUTF16":      func() error { _, err := OpenUTF16([]uint16{'a', '=', 0, '1'}); return err },
+		"FromUTF16":      func() error { _, err := FromUTF16([]uint16{'a', 0, 'b'}); return err },
 		"OpenOptions":    func() error { _, err := OpenOptions(map[string]string{"Scope": "a\x00b"}); return err },
 		"SetOption":      func() error { return connection.SetOption("Scope", "a\x00b") },
 		"SetOptions":     func() error { return connection.SetOptions(map[string]string{"Scope\x00": "a"}) },
@@ -65,6 +66,59 @@ func TestOpenOptionsQuotesValues(t *testing.T) {
 	}
 }
 
+func TestDriverKeywordsAreOptions(t *testing.T) {
+	connection, err := OpenDriver("T=orders;Scope=a;Zebra=1", "Schema", "Table;T")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if err := connection.SetOption("Schema", "s"); err != nil {
+		t.Fatal(err)
+	}
+	if value, found, err := connection.Option("table"); value != "orders" || !found || err != nil {
+		t.Fatal(value, found, err)
+	}
+	if value, found, err := connection.Option("ClaimsIssuer"); value != "" || found || err != nil {
+		t.Fatal(value, found, err)
+	}
+	if _, _, err := connection.Option("View"); !errors.Is(err, StatusInvalidOption) {
+		t.Fatal(err)
+	}
+	if text, err := connection.CompletedString(AsGiven); text != "T=orders;Scope=a;Schema=s;" || err != nil {
+		t.Fatal(text, err)
+	}
+	if _, err := connection.CompletedString(AsGiven | WithSecrets); !errors.Is(err, StatusInvalidArgument) {
+		t.Fatal(err)
+	}
+	for _, count := range []int{1, 0} {
+		if warnings, err := connection.TakeWarnings(); len(warnings) != count || err != nil {
+			t.Fatal(count, warnings, err)
+		}
+	}
+	for _, keyword := range []string{"", "a=b", "a\x00"} {
+		if _, err := OpenDriver("", keyword); !errors.Is(err, StatusInvalidArgument) {
+			t.Errorf("%q: %v", keyword, err)
+		}
+	}
+}
+
+func TestBrowseEndsWhenComplete(t *testing.T) {
+	connection, err := Open("AuthenticationMethod=50")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if request, found, err := connection.Browse(); request != "AccessToken:Access Token=?" || !found || err != nil {
+		t.Fatal(request, found, err)
+	}
+	if err := connection.SetOption("AccessToken", "t"); err != nil {
+		t.Fatal(err)
+	}
+	if request, found, err := connection.Browse(); request != "" || found || err != nil {
+		t.Fatal(request, found, err)
+	}
+}
+
 func TestUTF16RoundTrips(t *testing.T) {
 	text := "aé€😀=1"
 	wide, err := UTF16(text)
@@ -72,6 +126,9 @@ func TestUTF16RoundTrips(t *testing.T) {
 		t.Fatal(wide, err)
 	}
 	for _, units := range [][]uint16{wide, wide[:len(wide)-1]} {
+		if utf8, err := FromUTF16(units); utf8 != text || err != nil {
+			t.Fatal(utf8, err)
+		}
 		connection, err := OpenUTF16(units)
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -335,5 +336,25 @@ func TestMethodWithoutTokenHasHeaders(t *testing.T) {
 	headers, err := connection.Headers(context.Background())
 	if err != nil || headers.Token() != nil || strings.Join(headers.names, "") != "X-Key" {
 		t.Fatal(headers, err)
+	}
+}
+
+func TestRequestHeadersAreThoseOfConnection(t *testing.T) {
+	connection := openFor(t, "")
+	expected, err := connection.Headers(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	headers, err := connection.RequestHeaders(context.Background(), "GET", "https://api.example/v1")
+	if err != nil || !maps.Equal(maps.Collect(headers.All()), maps.Collect(expected.All())) {
+		t.Fatal(headers, err)
+	}
+	if _, err := connection.RequestHeaders(context.Background(), "GET", "/v1"); !errors.Is(err, StatusInvalidArgument) {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := connection.RequestHeaders(ctx, "GET", "https://api.example/v1"); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
 	}
 }

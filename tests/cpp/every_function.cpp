@@ -107,6 +107,17 @@ static void check_options() {
     CHECK(open.try_set_options({{"Scope", "x"}, {"NoSuchOption", "1"}}).error().status() == status_code::invalid_option);
     CHECK(open.try_set_options({{"Scope", std::string_view("a\0b", 3)}}).error().status() == status_code::invalid_argument);
     CHECK(contains(open.completed_string(), "Scope=impersonation"));
+    CHECK(open.get_option("scope")->view() == "impersonation" && !open.get_option("ApplicationName"));
+    CHECK(open.try_get_option("NoSuchOption").error().status() == status_code::invalid_option);
+    CHECK(!open.browse() && !open.try_browse().value());
+    CHECK(connection::open("AuthenticationMethod=50").browse()->view() == "AccessToken:Access Token=?");
+
+    auto driver = connection::open("T=orders;Zebra=1", {"Schema", "Table;T"});
+    driver.set_option("Schema", "s");
+    CHECK(driver.get_option("table")->view() == "orders");
+    CHECK(driver.completed_string(authgrant::include::as_given).view() == "T=orders;Schema=s;");
+    CHECK(!driver.take_warnings().empty() && driver.try_take_warnings()->empty() && !driver.get_warnings().empty());
+    CHECK(connection::try_open("", {"a=b"}).error().status() == status_code::invalid_argument);
 }
 
 static void check_tokens() {
@@ -150,6 +161,9 @@ static void check_tokens() {
     CHECK(std::any_of(headers.begin(), headers.end(), [](authgrant::header each) { return !each.name.empty() && !each.value.empty(); }));
     CHECK(headers[0].name == (*headers.begin()).name && headers[headers.size()].name.empty());
     CHECK(headers.token().value() == token.value() && open.try_get_headers()->size() == headers.size());
+    CHECK(open.get_request_headers("GET", "https://api.example/v1").size() == headers.size());
+    CHECK(open.try_get_request_headers("", "", offline)->size() == headers.size());
+    CHECK(open.try_get_request_headers("GET", "/v1").error().status() == status_code::invalid_argument);
 
     connection other = std::move(open);
     CHECK(other.get_token().value() == token.value());
@@ -265,6 +279,12 @@ static void check_authorization() {
         rethrown = true;
     }
     CHECK(rethrown);
+    const authgrant::cancel_token cancelled;
+    cancelled.cancel();
+    authgrant::call_options options;
+    options.cancel = &cancelled;
+    CHECK(open.try_authorize([](std::string_view) { return 0; }, options).error().status() == status_code::cancelled);
+    CHECK(thrown_by<authgrant::cancelled>([&] { open.authorize(nullptr, options); }).sqlstate() == "HY008");
     open.logoff();
     CHECK(open.try_logoff().has_value());
 }

@@ -305,3 +305,39 @@ def test_fast_path_and_typed_call_agree(server):
         typed = Token(TokenHandle(call_for_pointer(_library.library.get_token, connection._handle)))
         assert connection.token().value == typed.value
         assert connection._handle.value == known and _library.library.token_type(None) is None
+
+
+def test_driver_keywords_are_options():
+    keywords = ("Schema", "Table;T")
+    with authgrant.Connection("T=orders;Scope=a", driver_keywords=keywords, Schema="s") as connection:
+        assert connection.warnings == ()
+        assert connection.get_option("table") == "orders" and connection.get_option("Schema") == "s"
+        assert connection.completed_string() == "Scope=a;Schema=s;Table=orders;"
+        assert connection.completed_string(as_given=True) == "T=orders;Scope=a;Schema=s;"
+        connection.set_option("T", "")
+        assert connection.get_option("Table") is None
+        with pytest.raises(authgrant.InvalidOption):
+            connection.get_option("View")
+        with pytest.raises(authgrant.InvalidArgument):
+            connection.completed_string(as_given=True, secrets=True)
+    with pytest.raises(authgrant.InvalidArgument):
+        authgrant.Connection("", driver_keywords=["a=b"])
+
+
+def test_browse_is_none_when_complete():
+    with authgrant.Connection("AuthenticationMethod=50") as connection:
+        assert connection.browse() == "AccessToken:Access Token=?"
+        connection.set_option("AccessToken", "t")
+        assert connection.browse() is None
+
+
+def test_request_headers_are_those_of_connection(server):
+    with authgrant.Connection(server.connection_string) as connection:
+        headers = connection.request_headers("GET", "https://api.example/v1", timeout=30)
+        assert dict(headers) == dict(connection.headers())
+        with pytest.raises(authgrant.InvalidArgument):
+            connection.request_headers("GET", "/v1")
+        cancelled = authgrant.CancelToken()
+        cancelled.cancel()
+        with pytest.raises(authgrant.Cancelled):
+            connection.request_headers("GET", "https://api.example/v1", cancel_token=cancelled)
