@@ -620,7 +620,7 @@ static void check_completed_strings(void) {
         authgrant_string_free(text);
     }
     text = POISONED(char);
-    FAILS(authgrant_completed_string(connection, 4, &text, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_completed_string(connection, 8, &text, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(text == NULL);
     text = POISONED(char);
     FAILS(authgrant_completed_string(NULL, 0, &text, &error), AUTHGRANT_INVALID_ARGUMENT);
