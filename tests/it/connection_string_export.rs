@@ -143,7 +143,7 @@ fn given_string_names_data_source_and_has_tokens_on_request() {
     let (_server, string) = start_server_with_refresh_token();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.dsn");
-    std::fs::write(&path, "[ODBC]\nClaimsIssuer=dsn\nProxyPassword=hunter2\n").unwrap();
+    std::fs::write(&path, "[ODBC]\nClaimsIssuer=dsn\nProxyPassword=hunter2\nAllowOverride=1\n").unwrap();
     let given = format!("FILEDSN={};oas=a;{string};", path.display());
     let connection = open(&given).unwrap();
     connection.set_option("Scope", "b").unwrap();
