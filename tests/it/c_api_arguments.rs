@@ -552,12 +552,12 @@ fn null_wide_buffer_returns_required_size() {
     assert_eq!(needed, 4);
 }
 
-fn from_wide(text: *const c_void, length: isize, unit: usize) -> Result<String, Failure> {
+fn from_wide(text: *const c_void, length: isize, unit: usize) -> Result<String, Box<Failure>> {
     let mut utf8 = poisoned_ptr();
     let failures = collect_failures(|error| authgrant_from_wide(text, length, unit, &raw mut utf8, error));
     let converted = c_str_to_string(utf8);
     authgrant_string_free(utf8);
-    failures.into_iter().next().map_or_else(|| Ok(converted.unwrap()), Err)
+    failures.into_iter().next().map_or_else(|| Ok(converted.unwrap()), |failure| Err(Box::new(failure)))
 }
 
 #[test]

@@ -62,14 +62,14 @@ fn driver_keywords_are_completed_and_set() {
     assert_eq!((reopened.warnings(), reopened.completed_string(0)), (vec![], completed));
 }
 
-fn get_option(connection: &Connection, name: &str) -> Result<Option<String>, Failure> {
+fn get_option(connection: &Connection, name: &str) -> Result<Option<String>, Box<Failure>> {
     let name = CString::new(name).unwrap();
     let mut value = poisoned_ptr();
     let get = |error| authgrant_get_option(connection.handle(), name.as_ptr(), &raw mut value, error);
     let failures = collect_failures(get);
     let text = c_str_to_string(value);
     authgrant_string_free(value);
-    failures.into_iter().next().map_or(Ok(text), Err)
+    failures.into_iter().next().map_or(Ok(text), |failure| Err(Box::new(failure)))
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn request_headers(
     connection: &Connection,
     request: Option<(&str, &str)>,
     options: *const RawCallOptions,
-) -> Result<Vec<(String, String)>, Failure> {
+) -> Result<Vec<(String, String)>, Box<Failure>> {
     let text = |text: &str| CString::new(text).unwrap();
     let request = request.map(|(method, url)| (text(method), text(url)));
     let (method, url) =
@@ -170,7 +170,7 @@ fn request_headers(
     });
     if let Some(failure) = failures.into_iter().next() {
         assert!(headers.is_null());
-        return Err(failure);
+        return Err(Box::new(failure));
     }
     Ok(take_headers(headers))
 }
