@@ -153,6 +153,8 @@ fn given_string_names_data_source_and_has_tokens_on_request() {
     assert!(completed.contains("RefreshToken=") && completed.ends_with(";Description=d;"), "{completed}");
     assert!(!completed.contains("ClaimsIssuer") && !completed.contains("hunter2"), "{completed}");
 
+    // The server grants no other scope.
+    connection.set_option("Scope", "a").unwrap();
     let token = connection.get_token().unwrap();
     let with_tokens = connection.completed_string(AUTHGRANT_AS_GIVEN | AUTHGRANT_WITH_TOKENS);
     let reopened = open(&with_tokens).unwrap();
