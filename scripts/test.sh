@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, model, miri, mutants, fuzz, symbols, c, faults, packages, python, go, recipes, samples, interop, browser, network, pkcs11, redis, sharing, pages;
+# test.sh [PART...]: rust, model, miri, mutants, fuzz, symbols, c, faults, packages, python, go, recipes, odbc, samples, interop, browser, network, pkcs11, redis, sharing, pages;
 # `all`, or no part: all of these in this order. The parts keycloak and hydra run only by name (`make interop`, .ci/run), because their servers are
 # large.
 #
@@ -9,7 +9,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust model miri mutants fuzz symbols c faults packages python go recipes samples interop browser network pkcs11 redis sharing pages)
+ALL=(rust model miri mutants fuzz symbols c faults packages python go recipes odbc samples interop browser network pkcs11 redis sharing pages)
 MORE=(keycloak hydra)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
@@ -25,7 +25,7 @@ REPORT=()
 # The environment of the programs under test.
 export AUTHGRANT_LIBRARY=$LIBRARY/libauthgrant.so.0
 export AUTHGRANT_MOCK_SERVER=$TARGET/debug/mock_server
-export AUTHGRANT_TOOLS=$TOOLS
+export AUTHGRANT_TOOLS=$TOOLS AUTHGRANT_IODBC=$ROOT/build/iodbc
 export PYTHONDONTWRITEBYTECODE=1
 export ZITADEL_SERVER=$TOOLS/zitadel CANAILLE_PYTHON=$CANAILLE_VENV/bin/python
 export HYDRA_SERVER=$TOOLS/hydra KEYCLOAK_HOME
@@ -49,11 +49,14 @@ run_packages() { scripts/test-packages.sh; }
 run_python() {
     scripts/wheel.sh build/test-wheel "$AUTHGRANT_LIBRARY" && bindings/python/tests/run.sh build/test-wheel/*.whl
 }
+run_recipes() { run_with_package tests/recipes; }
+run_odbc() { run_with_package tests/odbc; }
 # With the Python package of this library, which is not installed into the environment of the client libraries.
-run_recipes() {
+run_with_package() {
+    rm -rf "$SCRATCH/package"
     scripts/wheel.sh build/test-wheel "$AUTHGRANT_LIBRARY" &&
         "$RECIPES_VENV/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$SCRATCH/package" build/test-wheel/*.whl &&
-        PYTHONPATH=$SCRATCH/package "$RECIPES_VENV/bin/python" -m pytest -p no:cacheprovider -v tests/recipes
+        PYTHONPATH=$SCRATCH/package "$RECIPES_VENV/bin/python" -m pytest -p no:cacheprovider -v "$@"
 }
 run_samples() {
     scripts/wheel.sh build/test-wheel "$AUTHGRANT_LIBRARY" && AUTHGRANT_WHEEL=$(echo "$ROOT"/build/test-wheel/*.whl) run_pytest tests/samples
@@ -92,6 +95,7 @@ needs() {
         python) echo build wheel binutils openssl ;;
         go) echo build go openssl ;;
         recipes) echo build recipes wheel binutils ;;
+        odbc) echo build odbc wheel binutils ;;
         samples) echo build python wheel binutils go ;;
         interop) echo build python openssl java browser oidc zitadel canaille glewlwyd ;;
         sharing) echo build python openssl go redis sharing ;;
@@ -118,7 +122,7 @@ count() {
         rust | model | network | pkcs11 | redis) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
         c | faults | packages | browser | pages | mutants | fuzz) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
-        python | recipes | samples | interop | sharing | keycloak | hydra) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
+        python | recipes | odbc | samples | interop | sharing | keycloak | hydra) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
             if ($i ~ /^(failed|error)/) f += $(i-1) } } END { print p + 0, f + 0 }' "$LOG" ;;
         *) echo 0 0 ;;
     esac
@@ -128,7 +132,7 @@ count() {
 names() {
     case $1 in
         rust | model | network | pkcs11 | redis) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
-        python | recipes | samples | interop | sharing | keycloak | hydra) sed -nE 's/^((tests|bindings)\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
+        python | recipes | odbc | samples | interop | sharing | keycloak | hydra) sed -nE 's/^((tests|bindings)\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
         go) sed -n 's/^--- PASS: \([^ ]*\).*/\1/p' "$LOG" | while read -r test; do
             grep -lE "^func $test\(" bindings/go/*_test.go | sed "s/$/::$test/"
         done ;;
