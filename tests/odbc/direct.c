@@ -152,6 +152,16 @@ static void truncated_out_string(const char *string, const char *unused) {
     CHECK(CALL(SQLDisconnect, dbc) == SQL_SUCCESS);
 }
 
+/* What authgrant warns about is a record of a connect that succeeds. */
+static void warnings(const char *string, const char *unused) {
+    char misspelt[CAPACITY];
+    (void)unused;
+    snprintf(misspelt, sizeof misspelt, "%sTabels=countries;", string);
+    CHECK(connect_string(misspelt) == SQL_SUCCESS_WITH_INFO);
+    if (!IS_IODBC) CHECK_STATE(SQL_HANDLE_DBC, dbc, "01S00"); /* iODBC calls SQLGetInfo before it returns */
+    CHECK(CALL(SQLDisconnect, dbc) == SQL_SUCCESS);
+}
+
 /* `string` lacks what the comma-separated `answers` supply, one per call. */
 static void browse(const char *string, const char *answers) {
     SQLCHAR out[CAPACITY];
@@ -375,6 +385,13 @@ static void metadata(const char *string, const char *unused) {
     CHECK(equal(wide_text, "people") && wide_bytes == 6 * (SQLSMALLINT)sizeof(SQLWCHAR));
     CHECK(CALL(SQLDescribeColW, statement, 1, wide_text, 4, &length, NULL, NULL, NULL, NULL) == SQL_SUCCESS_WITH_INFO);
     CHECK(equal(wide_text, "peo") && length == 6);
+#ifndef MANAGER /* the driver's SQLCHAR is UTF-8, of which no character is truncated */
+    CHECK(query(statement, "SELECT * FROM sizes") == SQL_SUCCESS);
+    CHECK(CALL(SQLDescribeCol, statement, 1, text, 4, &length, NULL, NULL, NULL, NULL) == SQL_SUCCESS_WITH_INFO);
+    CHECK(strcmp((char *)text, "gr") == 0 && length == 7);
+    CHECK(CALL(SQLDescribeColW, statement, 1, wide_text, CAPACITY, &length, NULL, NULL, NULL, NULL) == SQL_SUCCESS && length == 5);
+    CHECK(wide_text[2] == 0xF6 && wide_text[3] == 0xDF);
+#endif
     CHECK(CALL(SQLDisconnect, dbc) == SQL_SUCCESS);
 }
 
@@ -398,6 +415,7 @@ static const struct {
     {"browse", browse},             {"prompt", prompt},           {"cancel_login", cancel_login},
     {"cancel_idle", cancel_idle},   {"long_text", long_text},     {"c_types", c_types},
     {"wrong_calls", wrong_calls},   {"metadata", metadata},       {"dead_connection", dead_connection},
+    {"warnings", warnings},
 };
 
 int main(int argc, char **argv) {

@@ -17,6 +17,7 @@ TABLES = {
     "numbers": NUMBERS,
     "mixed": [{"a": 1, "b": "x"}, {"a": 1.5, "c": {"d": [1, 2]}}, {"a": 2, "b": 7}],
     "long": [{"text": "ä" * 5000}],
+    "sizes": [{"größe": 1}],
     "empty": [],
 }
 

@@ -12,7 +12,7 @@ from fixtures import free_port
 VALGRIND = ["valgrind", "--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite",
     "--show-leak-kinds=definite"]
 
-TESTS = ["out_string", "truncated_out_string", "cancel_idle", "long_text", "c_types", "wrong_calls", "metadata"]
+TESTS = ["out_string", "truncated_out_string", "cancel_idle", "long_text", "c_types", "wrong_calls", "metadata", "warnings"]
 
 
 def command(driver, direct, test, string, *text):
@@ -30,7 +30,7 @@ def test_direct_calls_are_correct(driver, direct, options, rest, test):
     run_direct(driver, direct, test, make_string(options))
 
 
-@pytest.mark.parametrize("test", ["out_string", "cancel_idle", "long_text", "c_types", "metadata"])
+@pytest.mark.parametrize("test", ["out_string", "cancel_idle", "long_text", "c_types", "metadata", "warnings"])
 def test_calls_through_manager_are_correct(driver, managed, options, rest, test):
     run_direct(driver, managed, test, f"DRIVER={driver.path};" + make_string(options))
 
