@@ -19,12 +19,14 @@ need() {
 
 apt_install() {
     may_apt || return 0
-    [ -n "$UPDATED" ] || { apt-get update -qq >/dev/null 2>&1 || true; UPDATED=1; }
+    update_lists
     echo "installing $1"
     # With this run level installed servers are not started.
     RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$1" >/dev/null 2>&1 || true
     hash -r
 }
+
+update_lists() { [ -n "$UPDATED" ] || { apt-get update -qq >/dev/null 2>&1 || true; UPDATED=1; }; }
 
 may_apt() { [ -z "${AUTHGRANT_NO_INSTALL:-}" ] && [ "$(id -u)" = 0 ] && has apt-get; }
 
@@ -212,6 +214,7 @@ part_odbc() {
 iodbc_headers() {
     local place=$ROOT/build/iodbc source=$SCRATCH/iodbctest.c example
     [ ! -x "$place/iodbctestw" ] || return 0
+    ! may_apt || update_lists
     if may_apt && (cd "$SCRATCH" && chmod 755 . && apt-get download libiodbc2-dev >/dev/null 2>&1); then
         echo "building iodbctestw"
         mkdir -p "$place"
