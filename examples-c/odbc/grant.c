@@ -24,19 +24,19 @@ static void post_warnings(handle *h, authgrant_connection *grant) {
 }
 
 /* The value of an option or keyword, from the string, its DSN or its FILEDSN, to be released with free(); NULL if it is not set. */
-static char *get_option(connection *dbc, const char *name) {
+static char *get_option(authgrant_connection *grant, const char *name) {
     char *value = NULL;
-    if (authgrant_get_option(dbc->grant, name, &value, NULL) != AUTHGRANT_OK || value == NULL) return NULL;
+    if (authgrant_get_option(grant, name, &value, NULL) != AUTHGRANT_OK || value == NULL) return NULL;
     char *copy = copy_text(value);
     authgrant_string_free(value);
     return copy;
 }
 
 static void read_keywords(connection *dbc) {
-    char *page_size = get_option(dbc, KEYWORD_PAGE_SIZE);
-    dbc->rest_url = get_option(dbc, KEYWORD_REST_URL);
-    dbc->tables = get_option(dbc, KEYWORD_TABLES);
-    dbc->trust_store = get_option(dbc, "TrustStore");
+    char *page_size = get_option(dbc->grant, KEYWORD_PAGE_SIZE);
+    dbc->rest_url = get_option(dbc->grant, KEYWORD_REST_URL);
+    dbc->tables = get_option(dbc->grant, KEYWORD_TABLES);
+    dbc->trust_store = get_option(dbc->grant, "TrustStore");
     dbc->page_size = page_size != NULL ? strtol(page_size, NULL, 10) : 0;
     free(page_size);
     size_t length = dbc->rest_url != NULL ? strlen(dbc->rest_url) : 0;
@@ -50,6 +50,37 @@ static authgrant_status open_text(const char *text, authgrant_connection **grant
     options.driver_keywords = KEYWORDS;
     options.driver_keyword_count = sizeof KEYWORDS / sizeof KEYWORDS[0];
     return authgrant_open_with(&options, grant, error);
+}
+
+/* Whether the data source `name` has this RestURL, or allows others by AllowOverride=1. */
+static int data_source_allows(const char *keyword, const char *name, const char *url) {
+    authgrant_connection *grant = NULL;
+    char *text = grant_keyword(keyword, name);
+    char *own_url = NULL, *allows = NULL;
+    if (text != NULL && open_text(text, &grant, NULL) == AUTHGRANT_OK) {
+        own_url = get_option(grant, KEYWORD_REST_URL);
+        allows = get_option(grant, "AllowOverride");
+    }
+    int is_allowed = (own_url != NULL && strcmp(own_url, url) == 0) || (allows != NULL && strcmp(allows, "1") == 0);
+    authgrant_close(grant);
+    free(text);
+    free(own_url);
+    free(allows);
+    return is_allowed;
+}
+
+/* A connection string that names a data source must not send the token of that data source to another API. authgrant guards its own
+ * options in this way, such as TokenURI, but does not know what a keyword of a driver means. */
+static SQLRETURN check_rest_url(connection *dbc) {
+    char *url = get_option(dbc->grant, KEYWORD_REST_URL);
+    char *dsn = get_option(dbc->grant, "DSN"), *file = get_option(dbc->grant, "FILEDSN");
+    int is_allowed = url == NULL || (dsn == NULL && file == NULL)
+                     || (dsn != NULL ? data_source_allows("DSN", dsn, url) : data_source_allows("FILEDSN", file, url));
+    free(url);
+    free(dsn);
+    free(file);
+    if (is_allowed) return SQL_SUCCESS;
+    return post(&dbc->base, "HY024", KEYWORD_REST_URL " must be that of the data source, unless the data source has AllowOverride=1");
 }
 
 /* The token of attribute 1256 replaces the authentication of the string. */
@@ -69,7 +100,7 @@ SQLRETURN grant_open(connection *dbc, const char *text) {
         return post_errors(&dbc->base, error);
     }
     read_keywords(dbc);
-    return SQL_SUCCESS;
+    return check_rest_url(dbc);
 }
 
 static authgrant_call_options call_options(canceller *c, int32_t timeout_ms, uint32_t flags) {

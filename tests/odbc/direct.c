@@ -152,6 +152,21 @@ static void truncated_out_string(const char *string, const char *unused) {
     CHECK(CALL(SQLDisconnect, dbc) == SQL_SUCCESS);
 }
 
+/* The data source has another RestURL. */
+static void refused_url(const char *string, const char *unused) {
+    (void)unused;
+    CHECK(connect_string(string) == SQL_ERROR);
+    CHECK_STATE(SQL_HANDLE_DBC, dbc, "HY024");
+}
+
+static void accepted_url(const char *string, const char *unused) {
+    (void)unused;
+    CHECK(SQL_SUCCEEDED(connect_string(string)));
+    SQLHSTMT statement = new_statement();
+    CHECK(query(statement, "SELECT * FROM countries") == SQL_SUCCESS);
+    CHECK(CALL(SQLDisconnect, dbc) == SQL_SUCCESS);
+}
+
 /* What authgrant warns about is a record of a connect that succeeds. */
 static void warnings(const char *string, const char *unused) {
     char misspelt[CAPACITY];
@@ -415,7 +430,7 @@ static const struct {
     {"browse", browse},             {"prompt", prompt},           {"cancel_login", cancel_login},
     {"cancel_idle", cancel_idle},   {"long_text", long_text},     {"c_types", c_types},
     {"wrong_calls", wrong_calls},   {"metadata", metadata},       {"dead_connection", dead_connection},
-    {"warnings", warnings},
+    {"warnings", warnings},         {"refused_url", refused_url}, {"accepted_url", accepted_url},
 };
 
 int main(int argc, char **argv) {

@@ -57,6 +57,17 @@ def test_out_string_of_dsn_opens_again(driver, direct, rest):
     run_direct(driver, direct, "out_string", "DSN=rest;PageSize=2")
 
 
+def test_string_cannot_redirect_token_of_dsn(drivers, direct, rest, tmp_path):
+    driver = drivers["unixodbc"]
+    section = (driver.configuration / "odbc.ini").read_text().replace("[rest]", "[redirected]")
+    file = tmp_path / "odbc.ini"
+    string = f"DSN=redirected;RestURL={rest.url}/api;AllowOverride=1"
+    file.write_text(section)
+    run_direct(driver, direct, "refused_url", string, env={"ODBCINI": str(file)})
+    file.write_text(f"{section}AllowOverride=1\n")
+    run_direct(driver, direct, "accepted_url", string, env={"ODBCINI": str(file)})
+
+
 def test_unknown_dsn_is_im002_of_driver(driver, direct):
     run_direct(driver, direct, "unknown_dsn", "", "nowhere")
 
