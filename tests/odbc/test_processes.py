@@ -6,6 +6,7 @@ import sys
 import os
 
 from conftest import make_string
+from fixtures import free_port
 
 PROGRAMS = pathlib.Path(__file__).parent
 
@@ -27,12 +28,24 @@ def test_many_connections_share_token_of_their_process(drivers, options, rest, a
     assert len(set(rest.tokens)) == 2 and len(rest.tokens) == 100
 
 
+def run_pooled(drivers, string, directory):
+    path = drivers["unixodbc"].path
+    (directory / "odbcinst.ini").write_text(f"[ODBC]\nPooling=Yes\n[Pooled]\nDriver={path}\nCPTimeout=300\n")
+    program = [sys.executable, PROGRAMS / "pooled_connections.py", f"DRIVER=Pooled;{string}"]
+    called = subprocess.run(program, capture_output=True, text=True, timeout=120, env={**os.environ, "ODBCSYSINI": str(directory)},
+        check=False)
+    assert called.returncode == 0, called.stderr
+    return called.stdout
+
+
 def test_manager_pools_connections_with_their_token(drivers, options, rest, authorization_server, tmp_path):
-    driver = drivers["unixodbc"]
-    (tmp_path / "odbcinst.ini").write_text(f"[ODBC]\nPooling=Yes\n[Pooled]\nDriver={driver.path}\nCPTimeout=300\n")
-    string = "DRIVER=Pooled;" + make_string(options, CacheScope="Connection")
     before = authorization_server.issued()
-    process = subprocess.run([sys.executable, PROGRAMS / "pooled_connections.py", string], capture_output=True, text=True, timeout=120,
-        env={**os.environ, "ODBCSYSINI": str(tmp_path)}, check=False)
-    assert (process.returncode, process.stdout) == (0, "9 rows\n"), process.stderr
+    assert run_pooled(drivers, make_string(options, CacheScope="Connection"), tmp_path) == "9 rows\n"
     assert authorization_server.issued() - before == 1
+
+
+def test_manager_takes_no_dead_connection_from_pool(drivers, options, rest, authorization_server, tmp_path):
+    before = authorization_server.issued()
+    unreachable = make_string(options, CacheScope="Connection", RestURL=f"http://127.0.0.1:{free_port()}")
+    assert run_pooled(drivers, unreachable, tmp_path) == "0 rows\n"
+    assert authorization_server.issued() - before == 3
