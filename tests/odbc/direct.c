@@ -152,6 +152,15 @@ static void truncated_out_string(const char *string, const char *unused) {
     CHECK(CALL(SQLDisconnect, dbc) == SQL_SUCCESS);
 }
 
+/* An empty user and password do not replace those of the data source, about whose password grant there is a warning. */
+static void empty_user(const char *string, const char *dsn) {
+    (void)string;
+    CHECK(SQL_SUCCEEDED(CALL(SQLConnect, dbc, (SQLCHAR *)dsn, SQL_NTS, (SQLCHAR *)"", SQL_NTS, (SQLCHAR *)"", 0)));
+    CHECK(CALL(SQLDisconnect, dbc) == SQL_SUCCESS);
+    CHECK(SQL_SUCCEEDED(CALL(SQLConnectW, dbc, wide(dsn), SQL_NTS, wide(""), SQL_NTS, wide(""), 0)));
+    CHECK(CALL(SQLDisconnect, dbc) == SQL_SUCCESS);
+}
+
 /* The data source has another RestURL. */
 static void refused_url(const char *string, const char *unused) {
     (void)unused;
@@ -431,6 +440,7 @@ static const struct {
     {"cancel_idle", cancel_idle},   {"long_text", long_text},     {"c_types", c_types},
     {"wrong_calls", wrong_calls},   {"metadata", metadata},       {"dead_connection", dead_connection},
     {"warnings", warnings},         {"refused_url", refused_url}, {"accepted_url", accepted_url},
+    {"empty_user", empty_user},
 };
 
 int main(int argc, char **argv) {

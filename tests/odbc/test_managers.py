@@ -85,9 +85,10 @@ def test_connect_passes_user_and_password(drivers, rest, password_dsn):
     assert "28000" in refused.stdout + refused.stderr
 
 
-def test_dsn_user_counts_unless_connect_has_one(drivers, rest, password_dsn):
-    rows = drivers["unixodbc"].run("isql", "password", "-v", "-b", input=f"{SQL}\n\n")
-    assert_rows(rows.stdout)
+def test_empty_user_leaves_user_of_dsn(drivers, direct, password_dsn):
+    driver = drivers["unixodbc"]
+    called = driver.run(direct / "unixodbc", driver.path, "empty_user", "", "password")
+    assert called.returncode == 0, called.stdout + called.stderr
 
 
 def test_unknown_dsn_is_answered_by_manager(driver, rest):
