@@ -1,6 +1,7 @@
 //! Key files written by OpenSSL and keytool, generated once per test run.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -96,9 +97,31 @@ keytool -genkeypair -storetype JCEKS -keystore both.jceks -alias p -keyalg EC -g
 type FixtureFiles = HashMap<String, Vec<u8>>;
 
 fn generate_files(script: &str) -> FixtureFiles {
-    let directory = TempDir::new().unwrap();
+    match crate::sys::env_var("AUTHGRANT_KEY_FIXTURES") {
+        Some(kept) => read_files(&keep_files(Path::new(&kept), script)),
+        None => read_files(run_script(TempDir::new().unwrap(), script).path()),
+    }
+}
+
+/// The directory below `kept` with the files of the script, from this process or an earlier one. Mutation tests run thousands.
+fn keep_files(kept: &Path, script: &str) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    script.hash(&mut hasher);
+    let target = kept.join(format!("{:016x}", hasher.finish()));
+    if !target.exists() {
+        // Another process may have been faster; its files are as good.
+        let _ = std::fs::rename(run_script(TempDir::new_in(kept).unwrap(), script).keep(), &target);
+    }
+    target
+}
+
+fn run_script(directory: TempDir, script: &str) -> TempDir {
     run_shell(directory.path(), &format!("set -e\n{script}"));
-    let entries = std::fs::read_dir(directory.path()).unwrap();
+    directory
+}
+
+fn read_files(directory: &Path) -> FixtureFiles {
+    let entries = std::fs::read_dir(directory).unwrap();
     entries
         .map(|entry| entry.unwrap())
         .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()))
