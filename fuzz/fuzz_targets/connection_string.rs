@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use authgrant::ffi::status::AUTHGRANT_WITH_SECRETS;
+use authgrant::ffi::status::{AUTHGRANT_AS_GIVEN, AUTHGRANT_WITH_SECRETS};
 use authgrant::report;
 use authgrant_fuzz::{
     c_api, check_connection, check_error, check_json, check_result, files, has_canary, plant,
@@ -37,4 +37,8 @@ fn open(text: &str) {
     let completed = connection.completed_string(AUTHGRANT_WITH_SECRETS);
     let reopened = c_api::open(&completed).expect("a completed string opens");
     assert_eq!(reopened.completed_string(AUTHGRANT_WITH_SECRETS), completed);
+    let given = connection.completed_string(AUTHGRANT_AS_GIVEN);
+    let reopened = c_api::open(&given).expect("a string as it was given opens");
+    assert_eq!(reopened.completed_string(AUTHGRANT_WITH_SECRETS), completed);
+    assert_eq!(reopened.completed_string(AUTHGRANT_AS_GIVEN), given);
 }

@@ -2,11 +2,11 @@
 
 #![no_main]
 
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::ptr;
 
 use authgrant::ffi::connection::authgrant_open_wide;
-use authgrant::ffi::text::authgrant_to_wide;
+use authgrant::ffi::text::{authgrant_from_wide, authgrant_string_free, authgrant_to_wide};
 use authgrant_fuzz::c_api::{Connection, collect_failures, open};
 use authgrant_fuzz::{check_connection, check_failure, files, has_canary};
 use libfuzzer_sys::fuzz_target;
@@ -39,6 +39,19 @@ fn open_wide(bytes: &[u8], unit_size: usize) -> Option<Connection> {
     Some(connection)
 }
 
+/// Converts `wide` to UTF-8, which is `narrow`.
+fn check_conversion(wide: &[u8], unit_size: usize, narrow: &CStr) {
+    let length = isize::try_from(wide.len() / unit_size).unwrap();
+    let mut text = ptr::null_mut();
+    let failures = collect_failures(|error| {
+        authgrant_from_wide(wide.as_ptr().cast(), length, unit_size, &raw mut text, error)
+    });
+    assert!(failures.is_empty());
+    // SAFETY: a call without an error returned a string.
+    assert_eq!(unsafe { CStr::from_ptr(text) }, narrow);
+    authgrant_string_free(text);
+}
+
 /// Converts `text` to wide text, as a whole and cut, and opens it: the options are those of `text`.
 fn check_round_trip(text: &str, unit_size: usize) {
     let narrow = CString::new(text).unwrap();
@@ -56,6 +69,7 @@ fn check_round_trip(text: &str, unit_size: usize) {
     convert(&mut wide, needed / 2);
     assert_eq!(convert(&mut wide, needed), needed);
     let wide = &wide[..(needed - 1) * unit_size];
+    check_conversion(wide, unit_size, &narrow);
     let options = |connection: Connection| connection.completed_string(1);
     assert_eq!(open_wide(wide, unit_size).map(options), open(text).ok().map(options));
 }
