@@ -90,9 +90,12 @@ case $profile in
         # Compilers write the real path of their directory, so CARGO_HOME must not be a link.
         CARGO_HOME=$(realpath "${CARGO_HOME:-$HOME/.cargo}")
         export CARGO_HOME
-        remap=(--remap-path-prefix="$CARGO_HOME=/cargo" --remap-path-prefix="$ROOT=/authgrant" --remap-path-prefix="$(realpath "$ROOT")=/authgrant")
-        CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${remap[*]}")
+        rust_flags=(--remap-path-prefix="$CARGO_HOME=/cargo" --remap-path-prefix="$ROOT=/authgrant" --remap-path-prefix="$(realpath "$ROOT")=/authgrant")
+        CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${rust_flags[*]}")
         export CARGO_ENCODED_RUSTFLAGS
+        # AWS-LC includes headers of zig. The last directory that matches is replaced.
+        remap=$(printf -- '-ffile-prefix-map=%q=/authgrant -ffile-prefix-map=%q=/zig' "$(realpath "$ROOT")" "$(realpath "$ZIG_VENV")")
+        export CC_SHELL_ESCAPED_FLAGS=1 "CFLAGS_${target//-/_}=$remap"
         # A target directory of its own: zig compiles the C sources of dependencies with other flags.
         options=(--target "$target.$GLIBC" --target-dir "$TARGET/portable")
         prepare_zig
