@@ -1,4 +1,4 @@
-//! Authorization by a user, assertions and the completed connection string of an `authgrant_connection`.
+//! Authorization by a user, logoff and assertions of an `authgrant_connection`.
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
@@ -8,10 +8,8 @@ use crate::connection::{CallOptions, Connection};
 use crate::ffi::call_options::{self, RawCallOptions};
 use crate::ffi::callback::{self, authgrant_open_url_fn, authgrant_refresh_token_fn};
 use crate::ffi::error::ErrorObject;
-use crate::ffi::status::{
-    AUTHGRANT_AS_GIVEN, AUTHGRANT_WITH_SECRETS, AUTHGRANT_WITH_TOKENS, authgrant_status,
-};
-use crate::ffi::text;
+use crate::ffi::status::authgrant_status;
+use crate::ffi::text::into_c_string;
 
 /// Returns the URL that a user opens to give consent: the authorization request (RFC 6749 section 4.1.1). It
 /// is the same for all users. Nothing is sent, and no key is needed.
@@ -29,7 +27,7 @@ pub extern "C" fn authgrant_consent_url(
     guard!(error, |args| {
         let url = args.out("url", url, ptr::null_mut());
         let connection = args.handle("connection", connection)?;
-        url.set(text::into_c_string(&connection.consent_url()?)?);
+        url.set(into_c_string(&connection.consent_url()?)?);
         Ok(())
     })
 }
@@ -123,7 +121,7 @@ pub extern "C" fn authgrant_create_assertion(
     guard!(error, |args| {
         let assertion = args.out("assertion", assertion, ptr::null_mut());
         let connection = args.handle("connection", connection)?;
-        assertion.set(text::into_c_string(connection.make_assertion()?.reveal())?);
+        assertion.set(into_c_string(connection.make_assertion()?.reveal())?);
         Ok(())
     })
 }
@@ -145,56 +143,6 @@ pub extern "C" fn authgrant_logoff(
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |args| { args.handle("connection", connection)?.log_off() })
-}
-
-/// Returns the options in force as one connection string, each value quoted as by authgrant_quote_value().
-/// Opening it yields the same options: the contents of DSN, FILEDSN and RestConfigFile are written out, and
-/// DSN and FILEDSN themselves are omitted. DRIVER comes first.
-///
-/// `include` is 0 or a sum of flags. AUTHGRANT_WITH_SECRETS includes passwords, keys and other secret
-/// options, also those of a data source. AUTHGRANT_WITH_TOKENS includes Auth_AccessToken and Auth_Expires
-/// (ODBC 4.0) if a token is cached, Auth_RefreshToken with the latest refresh token, and Auth_Scope if Scope
-/// is not set. Nothing is requested. If the string is opened with AuthenticationMethod 51, 54 or 56, the
-/// access token is used until it expires, and then the refresh token. A secret that was set as `env:NAME` or
-/// `file:PATH` is written in that form, and authgrant_open() accepts it only if the policy allows it.
-///
-/// AUTHGRANT_AS_GIVEN is for ODBC's OutConnectionString: the options and keywords of the connection string in their
-/// order and by their names, with what authgrant_set_option() changed, and then what it added. DRIVER, DSN and FILEDSN
-/// stay as they are, and nothing of the data source, the model file or the key file is copied out. Secrets are those of
-/// the connection string, which was opened with them; a secret that authgrant_set_option() set is omitted. Unknown
-/// names and duplicates are omitted, too.
-///
-/// `*text` is to be released with authgrant_string_free(). It is as secret as what it includes.
-///
-/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
-#[unsafe(no_mangle)]
-pub extern "C" fn authgrant_completed_string(
-    connection: *mut Connection,
-    include: u32,
-    text: *mut *mut c_char,
-    error: *mut *mut ErrorObject,
-) -> authgrant_status {
-    guard!(error, |args| {
-        let text = args.out("text", text, ptr::null_mut());
-        let connection = args.handle("connection", connection)?;
-        let has = |flag| include & flag != 0;
-        if has(!(AUTHGRANT_WITH_SECRETS | AUTHGRANT_WITH_TOKENS | AUTHGRANT_AS_GIVEN))
-            || has(AUTHGRANT_WITH_SECRETS) && has(AUTHGRANT_AS_GIVEN)
-        {
-            let message = format!(
-                "invalid flags in include: {include}; expected AUTHGRANT_WITH_TOKENS and one of \
-                 AUTHGRANT_WITH_SECRETS and AUTHGRANT_AS_GIVEN"
-            );
-            return Err(Error::new(ArgumentError::Invalid, "argument", message));
-        }
-        let completed = if has(AUTHGRANT_AS_GIVEN) {
-            connection.given_string(has(AUTHGRANT_WITH_TOKENS))
-        } else {
-            connection.completed_string(has(AUTHGRANT_WITH_SECRETS), has(AUTHGRANT_WITH_TOKENS))
-        };
-        text.set(text::into_c_string(completed.reveal())?);
-        Ok(())
-    })
 }
 
 /// Registers a callback that receives every new or rotated refresh token before the access token is returned,

@@ -1,4 +1,4 @@
-//! `authgrant_connection`: open and close, options, tokens, headers, warnings, log and cancellation.
+//! `authgrant_connection`: open and close, tokens, warnings, log and cancellation.
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
@@ -6,8 +6,6 @@ use std::sync::Arc;
 
 use crate::base::error::{ArgumentError, Error, Result, Status};
 use crate::base::log::{Log, LogLevel};
-use crate::base::url;
-use crate::connection::api_headers::ApiHeaders;
 use crate::connection::{CallOptions, Connection};
 use crate::ffi::call_options::{self, RawCallOptions};
 use crate::ffi::callback::{self, LogCallback, authgrant_log_fn};
@@ -15,9 +13,7 @@ use crate::ffi::error::ErrorObject;
 use crate::ffi::open_options::{self, RawOpenOptions};
 use crate::ffi::panic::null_error;
 use crate::ffi::status::authgrant_status;
-use crate::ffi::text::into_c_string;
 use crate::ffi::{token, wide};
-use crate::net::header_value;
 use crate::process::Process;
 use crate::token::TokenHandle;
 
@@ -96,112 +92,6 @@ pub extern "C" fn authgrant_open_with(
         let text = options.connection_string(args)?;
         let keywords = options.driver_keywords(args)?;
         connection.set(Box::into_raw(Box::new(Connection::open_with_keywords(&text, &keywords)?)));
-        Ok(())
-    })
-}
-
-/// Sets one option by any of its names. The value is used verbatim: quotes are not removed. An empty value
-/// removes the option.
-///
-/// The value of a secret option may be a reference. `env:NAME` is the content of an environment variable.
-/// `file:PATH` is the content of a file, read on first use and again after the file has changed.
-/// `literal:TEXT` is TEXT itself: use this prefix for a secret from another source, such as a user or a
-/// server.
-///
-/// Calls in progress finish with the options they started with.
-///
-/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT; AUTHGRANT_INVALID_OPTION for an unknown name or a value
-/// of the wrong type.
-#[unsafe(no_mangle)]
-pub extern "C" fn authgrant_set_option(
-    connection: *mut Connection,
-    name: *const c_char,
-    value: *const c_char,
-    error: *mut *mut ErrorObject,
-) -> authgrant_status {
-    guard!(error, |args| {
-        let connection = args.handle("connection", connection)?;
-        connection.set_options(&[(args.text("name", name)?, args.text("value", value)?)])
-    })
-}
-
-/// Sets several options, or none of them on an error; otherwise as authgrant_set_option().
-///
-/// `names` and `values` are arrays of `count` strings.
-///
-/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT; AUTHGRANT_INVALID_OPTION, one error in the chain per
-/// invalid option.
-#[unsafe(no_mangle)]
-pub extern "C" fn authgrant_set_options(
-    connection: *mut Connection,
-    names: *const *const c_char,
-    values: *const *const c_char,
-    count: usize,
-    error: *mut *mut ErrorObject,
-) -> authgrant_status {
-    guard!(error, |args| {
-        let connection = args.handle("connection", connection)?;
-        let names = args.array("names", names, count)?;
-        let values = args.array("values", values, count)?;
-        let pairs = names
-            .iter()
-            .zip(values)
-            .map(|(name, value)| Ok((args.text("names", *name)?, args.text("values", *value)?)))
-            .collect::<Result<Vec<_>>>()?;
-        connection.set_options(&pairs)
-    })
-}
-
-/// Returns the value in force of an option or a keyword of the driver, by any of its names, whatever set it: the
-/// connection string, the data source, the model file, the key file or authgrant_set_option().
-///
-/// `*value` is the value as it was set, without the quotes or braces of the connection string; a secret is returned, too,
-/// and a reference such as `env:NAME` is not resolved. It is NULL if nothing sets the option: defaults, also those of a
-/// provider, are in authgrant_option_table(). It is to be released with authgrant_string_free().
-///
-/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT; AUTHGRANT_INVALID_OPTION for an unknown name.
-#[unsafe(no_mangle)]
-pub extern "C" fn authgrant_get_option(
-    connection: *mut Connection,
-    name: *const c_char,
-    value: *mut *mut c_char,
-    error: *mut *mut ErrorObject,
-) -> authgrant_status {
-    guard!(error, |args| {
-        let value = args.out("value", value, ptr::null_mut());
-        let connection = args.handle("connection", connection)?;
-        if let Some(text) = connection.get_option(args.text("name", name)?)? {
-            value.set(into_c_string(text.reveal())?);
-        }
-        Ok(())
-    })
-}
-
-/// Returns what the connection still needs, as the request string that ODBC's SQLBrowseConnect returns:
-/// "ClaimsIssuer:Client ID=?;*Scope:Scope=?". Each part is an option, a prompt for the user, and "?" or the possible
-/// values, such as {a,b}; "*" marks an optional one.
-///
-/// `*request` is NULL if no option is missing. Otherwise the driver returns SQL_NEED_DATA, and opens another connection
-/// with the string so far, ";" and the answer of the application, so that the values of a user stay values of a
-/// connection string. If AuthenticationMethod is missing it is requested first, because the others depend on it. Values
-/// that are invalid are not requested again: authgrant_get_token() and authgrant_validate() report them. Optional are
-/// TokenURI, JWTCertPassword, ClaimsSubject, Scope and, for a login, ClientSecret, where the method uses them.
-///
-/// `*request` is to be released with authgrant_string_free(). Nothing is sent.
-///
-/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
-#[unsafe(no_mangle)]
-pub extern "C" fn authgrant_browse(
-    connection: *mut Connection,
-    request: *mut *mut c_char,
-    error: *mut *mut ErrorObject,
-) -> authgrant_status {
-    guard!(error, |args| {
-        let request = args.out("request", request, ptr::null_mut());
-        let connection = args.handle("connection", connection)?;
-        if let Some(text) = connection.browse() {
-            request.set(into_c_string(&text)?);
-        }
         Ok(())
     })
 }
@@ -385,74 +275,6 @@ pub extern "C" fn authgrant_copy_token(
         unsafe { ptr::copy_nonoverlapping(value.as_ptr().cast(), buffer, value.len()) };
         Ok(())
     })
-}
-
-/// Returns the headers that a request to the API must carry: Authorization with the token, the header of
-/// AuthHeader and SecurityToken, and the headers of the model file.
-///
-/// Blocks as authgrant_get_token() does. On success `*headers` is to be released with
-/// authgrant_headers_free(). It stays valid after authgrant_close().
-///
-/// Thread-safe. Errors: as authgrant_get_token().
-#[unsafe(no_mangle)]
-pub extern "C" fn authgrant_get_headers(
-    connection: *mut Connection,
-    headers: *mut *mut ApiHeaders,
-    error: *mut *mut ErrorObject,
-) -> authgrant_status {
-    guard!(error, |args| {
-        let headers = args.out("headers", headers, ptr::null_mut());
-        let connection = args.handle("connection", connection)?;
-        headers.set(Box::into_raw(Box::new(connection.get_headers()?)));
-        Ok(())
-    })
-}
-
-/// Returns the headers of one request to the API as authgrant_get_headers() does, with a timeout, a minimum remaining
-/// lifetime of the token, a cancel token or restrictions for this call.
-///
-/// `method` and `url` are those of the request, for a proof of possession in its headers (DPoP, RFC 9449); no option
-/// enables that yet, so they are checked and not used. Both are NULL if they are not known. `options` may be NULL.
-///
-/// On success `*headers` is to be released with authgrant_headers_free().
-///
-/// Thread-safe. Errors: as authgrant_get_token_with(); AUTHGRANT_INVALID_ARGUMENT also if `method` is not a token of
-/// HTTP or `url` is not an absolute http or https URL.
-#[unsafe(no_mangle)]
-pub extern "C" fn authgrant_get_request_headers(
-    connection: *mut Connection,
-    method: *const c_char,
-    url: *const c_char,
-    options: *const RawCallOptions,
-    headers: *mut *mut ApiHeaders,
-    error: *mut *mut ErrorObject,
-) -> authgrant_status {
-    guard!(error, |args| {
-        let headers = args.out("headers", headers, ptr::null_mut());
-        let connection = args.handle("connection", connection)?;
-        if !(method.is_null() && url.is_null()) {
-            check_request(args.text("method", method)?, args.text("url", url)?)?;
-        }
-        let found = if options.is_null() {
-            connection.get_headers()?
-        } else {
-            call_options::run(args, options, |options| connection.get_headers_with(options))?
-        };
-        headers.set(Box::into_raw(Box::new(found)));
-        Ok(())
-    })
-}
-
-/// Checks the method (RFC 9110 section 9.1) and the URL of a request to the API.
-fn check_request(method: &str, url: &str) -> Result<()> {
-    let text = if !header_value::is_token(method) {
-        "method is not a token of HTTP, such as GET"
-    } else if !url::is_absolute_http(url) {
-        "url is not an absolute URL; expected https://host/path"
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(ArgumentError::Invalid, "argument", text))
 }
 
 /// Returns the warnings collected so far: unknown options (SQLSTATE 01S00), disabled certificate validation,

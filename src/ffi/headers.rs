@@ -5,7 +5,14 @@ use std::ptr;
 
 use zeroize::Zeroizing;
 
+use crate::base::error::{ArgumentError, Error, Result};
+use crate::base::url;
+use crate::connection::Connection;
 use crate::connection::api_headers::ApiHeaders;
+use crate::ffi::call_options::{self, RawCallOptions};
+use crate::ffi::error::ErrorObject;
+use crate::ffi::status::authgrant_status;
+use crate::net::header_value;
 use crate::sys::SharedRef;
 use crate::token::TokenHandle;
 
@@ -21,6 +28,74 @@ fn header_text(
     headers
         .and_then(|headers| headers.as_slice().get(index))
         .map_or(ptr::null(), |header| read(header).as_ptr())
+}
+
+/// Returns the headers that a request to the API must carry: Authorization with the token, the header of
+/// AuthHeader and SecurityToken, and the headers of the model file.
+///
+/// Blocks as authgrant_get_token() does. On success `*headers` is to be released with
+/// authgrant_headers_free(). It stays valid after authgrant_close().
+///
+/// Thread-safe. Errors: as authgrant_get_token().
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_get_headers(
+    connection: *mut Connection,
+    headers: *mut *mut ApiHeaders,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |args| {
+        let headers = args.out("headers", headers, ptr::null_mut());
+        let connection = args.handle("connection", connection)?;
+        headers.set(Box::into_raw(Box::new(connection.get_headers()?)));
+        Ok(())
+    })
+}
+
+/// Returns the headers of one request to the API as authgrant_get_headers() does, with a timeout, a minimum remaining
+/// lifetime of the token, a cancel token or restrictions for this call.
+///
+/// `method` and `url` are those of the request, for a proof of possession in its headers (DPoP, RFC 9449); no option
+/// enables that yet, so they are checked and not used. Both are NULL if they are not known. `options` may be NULL.
+///
+/// On success `*headers` is to be released with authgrant_headers_free().
+///
+/// Thread-safe. Errors: as authgrant_get_token_with(); AUTHGRANT_INVALID_ARGUMENT also if `method` is not a token of
+/// HTTP or `url` is not an absolute http or https URL.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_get_request_headers(
+    connection: *mut Connection,
+    method: *const c_char,
+    url: *const c_char,
+    options: *const RawCallOptions,
+    headers: *mut *mut ApiHeaders,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |args| {
+        let headers = args.out("headers", headers, ptr::null_mut());
+        let connection = args.handle("connection", connection)?;
+        if !(method.is_null() && url.is_null()) {
+            check_request(args.text("method", method)?, args.text("url", url)?)?;
+        }
+        let found = if options.is_null() {
+            connection.get_headers()?
+        } else {
+            call_options::run(args, options, |options| connection.get_headers_with(options))?
+        };
+        headers.set(Box::into_raw(Box::new(found)));
+        Ok(())
+    })
+}
+
+/// Checks the method (RFC 9110 section 9.1) and the URL of a request to the API.
+fn check_request(method: &str, url: &str) -> Result<()> {
+    let text = if !header_value::is_token(method) {
+        "method is not a token of HTTP, such as GET"
+    } else if !url::is_absolute_http(url) {
+        "url is not an absolute URL; expected https://host/path"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ArgumentError::Invalid, "argument", text))
 }
 
 /// Returns the number of headers; 0 for NULL.

@@ -27,6 +27,7 @@ pub mod connection;
 pub mod error;
 pub mod headers;
 pub mod open_options;
+pub mod options;
 pub mod policy;
 pub mod report;
 pub mod signer;

@@ -14,13 +14,14 @@ use crate::support::c_api::{
 };
 use crate::support::stores;
 use authgrant::connection::Connection as Handle;
-use authgrant::ffi::authorize::{authgrant_authorize_with, authgrant_completed_string};
+use authgrant::ffi::authorize::authgrant_authorize_with;
 use authgrant::ffi::call_options::RawCallOptions;
 use authgrant::ffi::cancel_token::*;
 use authgrant::ffi::connection::*;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::headers::*;
 use authgrant::ffi::open_options::RawOpenOptions;
+use authgrant::ffi::options::*;
 use authgrant::ffi::policy::*;
 use authgrant::ffi::report::*;
 use authgrant::ffi::signer::authgrant_set_signer;

@@ -11,7 +11,9 @@ use crate::support::stores;
 use crate::support::tempdir::TestDir;
 use authgrant::ffi::call_options::RawCallOptions;
 use authgrant::ffi::connection::*;
+use authgrant::ffi::headers::*;
 use authgrant::ffi::open_options::RawOpenOptions;
+use authgrant::ffi::options::*;
 use authgrant::ffi::status::*;
 use authgrant::ffi::text::*;
 

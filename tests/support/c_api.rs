@@ -16,7 +16,7 @@ use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::report as reports;
 use authgrant::ffi::signer::authgrant_set_signer;
 use authgrant::ffi::token_store::RawTokenStore;
-use authgrant::ffi::{authorize, cancel_token, headers, text as texts, token};
+use authgrant::ffi::{authorize, cancel_token, headers, options, text as texts, token};
 use authgrant::options::Environment;
 use authgrant::token::TokenHandle as TokenObject;
 
@@ -330,14 +330,14 @@ impl Connection {
     /// Names and values of the headers for API requests.
     pub fn get_headers(&self) -> Result<Vec<(String, String)>, Box<Failure>> {
         let (mut list, mut error) = (null_mut(), null_mut());
-        let status = api::authgrant_get_headers(self.0, &raw mut list, &raw mut error);
+        let status = headers::authgrant_get_headers(self.0, &raw mut list, &raw mut error);
         to_result(status, error, || take_headers(list))
     }
 
     pub fn set_option(&self, name: &str, value: &str) -> Result<(), Box<Failure>> {
         let (name, value) = (CString::new(name).unwrap(), CString::new(value).unwrap());
         let mut error = null_mut();
-        let status = api::authgrant_set_option(self.0, name.as_ptr(), value.as_ptr(), &raw mut error);
+        let status = options::authgrant_set_option(self.0, name.as_ptr(), value.as_ptr(), &raw mut error);
         to_result(status, error, || ())
     }
 
@@ -376,7 +376,7 @@ impl Connection {
     /// The completed connection string; `include` is a combination of AUTHGRANT_WITH_… flags.
     pub fn completed_string(&self, include: u32) -> String {
         let mut string = poisoned_ptr();
-        let status = authorize::authgrant_completed_string(self.0, include, &raw mut string, null_mut());
+        let status = options::authgrant_completed_string(self.0, include, &raw mut string, null_mut());
         assert_eq!(status, 0);
         let copy = c_str_to_string(string).unwrap();
         texts::authgrant_string_free(string);

@@ -442,6 +442,7 @@ mod tests {
         assert_eq!(format_utc(253_402_300_799), "9999-12-31 23:59 UTC");
         assert_eq!(format_utc(253_402_300_800), "a date after 9999");
     }
+
     #[test]
     fn certificate_error_without_details_names_problem() {
         let config = TransportConfig::default();
