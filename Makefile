@@ -21,7 +21,7 @@ interop: ## run the tests with the large servers that others wrote: Keycloak and
 fuzz: ## run each target of fuzz/ for 20 seconds, as `make test` does
 	@scripts/test.sh fuzz
 
-soak: ## run the long tests and write docs/soak-report.md: damaged key files, 50,000 forks, sanitizers, each failing system call, Miri, FIPS, schedules, an hour of fuzzing
+soak: ## run the long tests and write docs/soak-report.md: damaged key files, 50,000 forks, sanitizers, each failing system call, Miri, FIPS, reproducible packages, schedules, an hour of fuzzing
 	@scripts/soak.sh
 
 check: ## run the checks that need no server: format, lints, documentation, licences, header, exported symbols

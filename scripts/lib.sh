@@ -26,24 +26,14 @@ optimized() {
     env --unset=SOURCE_DATE_EPOCH "$@" rustc --quiet --lib --profile dist --crate-type cdylib,staticlib "${features[@]}" "${options[@]}" -- -C link-arg=-Wl,-soname,$SONAME
 }
 
-# At the first link zig compiles its runtime, libunwind and parts of glibc, with debug information that contains directories of this
-# machine. So an empty library is linked first, with a cache of its own, and the runtime in that is stripped. rust-objcopy is used because
-# that of GNU does not know names with a slash in an archive.
-prepare_zig() {
-    local empty=$SCRATCH/empty objcopy version=$SCRATCH/zig-version
-    export ZIG_GLOBAL_CACHE_DIR=$TARGET/portable/zig
-    { realpath "$ZIG_VENV" && cat packaging/zig-requirements.txt; } >"$version"
-    ! cmp -s "$version" "$ZIG_GLOBAL_CACHE_DIR/stripped" || return 0
-    rm -rf "$ZIG_GLOBAL_CACHE_DIR"
-    mkdir "$empty"
-    cp rust-toolchain.toml "$empty/"
-    printf '%s\n' '[package]' 'name = "empty"' 'edition = "2024"' '[lib]' 'path = "lib.rs"' '[profile.release]' 'debug = "line-tables-only"' \
-        '[workspace]' >"$empty/Cargo.toml"
-    touch "$empty/lib.rs"
-    (cd "$empty" && "$ZIG_VENV/bin/cargo-zigbuild" rustc --quiet --release --lib --crate-type cdylib --target "$target.$GLIBC" --target-dir target)
+# At its first link zig compiles its runtime, libunwind and parts of glibc, with debug information that contains directories of this machine.
+# Strips it in the cache of zig; fails if there is none. rust-objcopy is used because that of GNU does not know names with a slash in an archive.
+strip_zig_runtime() {
+    local files objcopy
+    mapfile -t files < <(find "$ZIG_GLOBAL_CACHE_DIR/o" -type f \( -name '*.a' -o -name '*.o' \) -exec grep -lF -e "$(realpath "$ROOT")" {} +)
+    [ ${#files[@]} -gt 0 ] || return 1
     objcopy=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/rust-objcopy
-    find "$ZIG_GLOBAL_CACHE_DIR/o" -type f \( -name '*.a' -o -name '*.o' \) -exec "$objcopy" --strip-debug {} \;
-    cp "$version" "$ZIG_GLOBAL_CACHE_DIR/stripped"
+    printf '%s\0' "${files[@]}" | xargs -0 -n 1 "$objcopy" --strip-debug
 }
 
 # install_optimized BUILT: installs the libraries of the directory BUILT.
@@ -98,8 +88,13 @@ case $profile in
         export CC_SHELL_ESCAPED_FLAGS=1 "CFLAGS_${target//-/_}=$remap"
         # A target directory of its own: zig compiles the C sources of dependencies with other flags.
         options=(--target "$target.$GLIBC" --target-dir "$TARGET/portable")
-        prepare_zig
+        # A cache of its own: that of the user has the runtime as other directories compiled it.
+        export ZIG_GLOBAL_CACHE_DIR=$TARGET/portable/zig
         optimized "$ZIG_VENV/bin/cargo-zigbuild"
+        if strip_zig_runtime; then
+            rm "$TARGET/portable/$target/dist/deps/libauthgrant".{so,a}
+            optimized "$ZIG_VENV/bin/cargo-zigbuild"
+        fi
         install_optimized "$TARGET/portable/$target/dist"
         ;;
     *) fail "lib.sh: debug, release or portable" ;;

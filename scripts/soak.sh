@@ -9,6 +9,7 @@
 #   faults        each call to the C library and to the kernel fails once
 #   miri          unit tests of parsers and of the token cache under Miri
 #   fips          unit and integration tests with the FIPS module of AWS-LC
+#   reproducible  the packages, built twice
 #   schedules     40,000 random schedules of processes that share a token
 #   fuzz          each fuzz target for AUTHGRANT_FUZZ_SECONDS, by default 360
 #
@@ -16,7 +17,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(keys forks thread address faults miri fips schedules fuzz)
+ALL=(keys forks thread address faults miri fips reproducible schedules fuzz)
 LOGS=$ROOT/build/soak
 REPORT=$ROOT/docs/soak-report.md
 steps=("$@")
@@ -35,6 +36,7 @@ run_address() { scripts/sanitize.sh address; }
 run_faults() { AUTHGRANT_FAULTS=all scripts/test.sh faults; }
 run_miri() { scripts/miri.sh all; }
 run_fips() { scripts/fips.sh; }
+run_reproducible() { scripts/reproducible.sh; }
 run_schedules() { SCHEDULES=40000 cargo test --lib shared_cache::tests::schedules; }
 run_fuzz() {
     scripts/setup.sh build fuzz

@@ -42,7 +42,7 @@ exports_match() { scripts/symbols.sh "$lib/libauthgrant.so.0" && scripts/debug-f
 # Neither user nor directories of the machine that built it.
 no_local_paths() {
     local file
-    for file in libauthgrant.so.0 libauthgrant.a authgrant.cdx.json THIRD-PARTY-NOTICES; do
+    for file in libauthgrant.so.0 libauthgrant.so.0.debug libauthgrant.a authgrant.cdx.json THIRD-PARTY-NOTICES; do
         [ -f "$lib/$file" ] && ! grep -F -q -e "$ROOT" -e "${CARGO_HOME:-$HOME/.cargo}" -e "$(realpath "$ZIG_VENV")" "$lib/$file" || { echo "$file"; return 1; }
     done
 }
