@@ -68,10 +68,10 @@ impl OptionResolver<'_> {
         if is_client_option && matches!(method, AuthMethod::JwtBearer | AuthMethod::SignedJwt) {
             return self.client_option_reason(name, uses);
         }
-        let method = if uses.is_signed_token() { AuthMethod::SignedJwt } else { method };
-        if effect.is_used_by(method) {
+        let effective_method = if uses.is_signed_token() { AuthMethod::SignedJwt } else { method };
+        if effect.is_used_by(effective_method) {
             None
-        } else if uses.is_signed_token() && effect.is_used_by(AuthMethod::JwtBearer) {
+        } else if effect.is_used_by(method) {
             Some(format!("has no effect with {label} without a token endpoint; set TokenURI"))
         } else {
             let numbers = method_numbers(effect.methods());
@@ -114,4 +114,48 @@ fn method_label(method: ResolvedMethod) -> String {
     let name = if number == name { String::new() } else { format!(" ({name})") };
     let inferred = if is_inferred { ", which was inferred from the options" } else { "" };
     format!("AuthenticationMethod {number}{name}{inferred}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::resolve;
+    use crate::options::Options;
+
+    /// The options that have no effect, each with the advice in its warning.
+    fn unused_options(text: &str) -> Vec<(String, String)> {
+        let text = format!("JWTCertStore=k;ClaimsSubject=u;ClaimsAudience=a;{text}");
+        let warnings = resolve(&Options::parse(&text).unwrap()).warnings();
+        let advice = |message: String| message.rsplit_once("; ").unwrap().1.to_owned();
+        warnings
+            .iter()
+            .filter(|warning| warning.message().contains("has no effect"))
+            .map(|warning| (warning.option().unwrap().to_owned(), advice(warning.message())))
+            .collect()
+    }
+
+    #[test]
+    fn token_request_option_of_signed_jwt_has_advice() {
+        let request = "ClaimsIssuer=me;ClientID=c;ClientSecret=s;ClientCredentialsMode=3;GrantType=g";
+        let expected = [
+            ("ClientID", "there is no token request"),
+            ("ClientSecret", "there is no token request"),
+            ("ClientCredentialsMode", "used by AuthenticationMethod 55, 53, 51, 52, 54"),
+            ("GrantType", "used by AuthenticationMethod 55"),
+        ];
+        let unused = unused_options(&format!("am=JWT;{request}"));
+        let unused: Vec<_> =
+            unused.iter().map(|(option, advice)| (option.as_str(), advice.as_str())).collect();
+        assert_eq!(unused, expected);
+    }
+
+    #[test]
+    fn client_id_of_bearer_grant_has_effect_only_as_issuer() {
+        let docusign = "am=55;TokenURI=POST https://account-d.docusign.com/oauth/token;ClientID=c";
+        assert_eq!(unused_options(docusign), []);
+        let [(option, advice)] = &unused_options(&format!("{docusign};ClaimsIssuer=me"))[..] else {
+            panic!("another number of warnings")
+        };
+        assert_eq!(option, "ClientID");
+        assert!(advice.contains("set ClientCredentialsMode"), "{advice}");
+    }
 }
