@@ -240,3 +240,65 @@ fn expand_url_template(template: &str, endpoint: &EndpointUrl) -> Option<String>
     let url = template.replace("{server}", &server).replace("{tenant}", tenant);
     Some(url.replace("{parent}", &parent))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Resolution, resolve};
+    use super::*;
+    use crate::base::error::Status;
+    use crate::options::Options;
+
+    fn resolution(text: &str) -> Resolution {
+        let base = "ClientID=c;ClaimsIssuer=c;ClaimsSubject=u;JWTCertStore=k;RedirectURI=http://localhost:3000;\
+                    TokenURI=POST https://a.example/tenant/oauth2/token";
+        resolve(&Options::parse(&format!("{base};{text}")).unwrap())
+    }
+
+    #[test]
+    fn consent_guidance_follows_provider_unless_login() {
+        for (text, expected) in [
+            ("am=55", (ConsentType::Individual, false)),
+            ("am=55;Provider=docusign", (ConsentType::Individual, false)),
+            ("am=55;Provider=salesforce", (ConsentType::Admin, false)),
+            ("am=55;Provider=entra", (ConsentType::Admin, true)),
+            ("am=51;Provider=entra", (ConsentType::Individual, false)),
+        ] {
+            let guidance = resolution(text).config.unwrap().consent_guidance;
+            assert_eq!((guidance.consent_type, guidance.individual_is_possible), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn consent_url_follows_provider_and_consent_type() {
+        for (provider, consent_type, expected) in [
+            ("docusign", "Individual", Ok("https://a.example/oauth/auth")),
+            ("docusign", "ExternalAdmin", Ok("https://a.example/oauth/auth")),
+            ("entra", "Individual", Ok("https://a.example/tenant/oauth2/authorize")),
+            ("entra", "Admin", Ok("https://a.example/tenant/v2.0/adminconsent")),
+            ("entra", "ExternalAdmin", Err((Status::MissingOption, "AuthURI"))),
+            ("salesforce", "Individual", Err((Status::MissingOption, "AuthURI"))),
+            ("salesforce", "Admin", Err((Status::Unsupported, "ConsentType"))),
+        ] {
+            let text = format!("am=55;Scope=a;Provider={provider};ConsentType={consent_type}");
+            let resolution = resolution(&text);
+            let url = match resolution.authorization_request() {
+                Ok(request) => Ok(request.endpoint.as_str()),
+                Err(error) => Err((error.status(), error.option().unwrap().to_owned())),
+            };
+            assert_eq!(url, expected.map_err(|(status, option)| (status, option.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn consent_code_is_exchanged_for_login_or_external_admin() {
+        for (text, is_exchanged) in
+            [("am=55", false), ("am=55;ConsentType=ExternalAdmin", true), ("am=51", true)]
+        {
+            let resolution = resolution(&format!("{text};Provider=docusign"));
+            let authorization =
+                resolution.interactive_authorization().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(authorization.request.exchanges_code, is_exchanged, "{text}");
+            assert_eq!(authorization.token_endpoint.is_some(), is_exchanged, "{text}");
+        }
+    }
+}
