@@ -7,7 +7,6 @@ use crate::base::error::OptionError;
 use crate::base::policy::{Permission, Restriction};
 use crate::base::secret::Secret;
 use crate::key::SharedSecret;
-use crate::net::proxy::ProxyConfig;
 use crate::net::tls::{TlsVersions, TransportConfig};
 use crate::options::OptionId;
 use crate::token_store::{RedisAddress, StoreLocation};
@@ -125,7 +124,6 @@ impl OptionResolver<'_> {
                     option_prefix: "TokenCache",
                     trust_store,
                     tls_versions,
-                    proxy: ProxyConfig::Direct,
                     ..TransportConfig::default()
                 };
             }
@@ -193,6 +191,7 @@ mod tests {
     use crate::base::error::{Error, Status};
     use crate::base::policy::Policy;
     use crate::key::KeyCache;
+    use crate::net::proxy::ProxyConfig;
     use crate::options::Options;
     use crate::options::environment::testing::FakeEnvironment;
 
@@ -249,6 +248,7 @@ mod tests {
         let tls = redis.tls.unwrap();
         assert_eq!(redis.password, Some(Secret::from("p")));
         assert_eq!(tls.trust_store.unwrap().as_configured(), "/redis.pem");
+        assert_eq!(tls.option_prefix, "TokenCache", "messages name TokenCacheTrustStore");
         assert!(tls.validate_certificate && tls.host_name_in_certificate.is_none());
         assert_eq!(tls.proxy, ProxyConfig::Direct);
         assert!(tls.client_key_source.is_none());
@@ -297,6 +297,19 @@ mod tests {
         assert_eq!(config.shared_cache.unwrap().timeout, Duration::from_millis(100));
         let user = "TokenCache=file:;TokenCachePrompted=1;TokenCacheUser=u";
         assert_eq!(untrusted(user, allow, 0).unwrap_err().option(), Some("TokenCacheUser"));
+    }
+
+    #[test]
+    fn redis_store_follows_tls_policy() {
+        for (forbid, versions) in
+            [(0, TlsVersions::Tls12And13), (Restriction::Tls12 as u32, TlsVersions::Tls13ByPolicy)]
+        {
+            let config = untrusted("TokenCache=rediss://h", Permission::TokenCache as u32, forbid).unwrap();
+            let StoreLocation::Redis(redis) = config.shared_cache.unwrap().location else {
+                panic!("no Redis")
+            };
+            assert_eq!(redis.tls.unwrap().tls_versions, versions);
+        }
     }
 
     #[test]
