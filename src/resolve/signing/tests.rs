@@ -2,11 +2,13 @@
 
 use jsonwebtoken::Algorithm;
 
-use super::super::{Flow, resolve};
+use super::super::{Flow, resolve, resolve_with};
 use super::*;
 use crate::base::error::{Error, Status};
 use crate::base::file::ConfiguredPath;
+use crate::base::policy::Policy;
 use crate::base::secret::Secret;
+use crate::key::KeyCache;
 use crate::options::Options;
 
 const BASE: &str = "am=55;ClaimsIssuer=me;ClaimsSubject=u;ClaimsAudience=a;JWTCertStore=k.jks;";
@@ -282,5 +284,54 @@ fn debug_hides_key_and_claims() {
             !format!("{:?}", assertion_config(&format!("am=55;ClaimsIssuer=me;{key};{claims}")))
                 .contains("hunter2")
         );
+    }
+}
+
+#[test]
+fn key_file_metadata_applies_if_method_signs_with_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key.json");
+    let json = r#"{"type":"service_account","private_key":"k","client_email":"robot@a.example","token_uri":"https://a.example/t"}"#;
+    std::fs::write(&file, json).unwrap();
+    let (issuer, endpoint) = (Some("robot@a.example"), Some("https://a.example/t"));
+    for (text, expected) in [
+        ("am=55", (issuer, endpoint)),
+        ("am=JWT", (issuer, None)),
+        ("am=OAuth2-JWTClientAssertion", (issuer, endpoint)),
+        ("am=OAuth2-JWTClientAssertion;ClientAssertion=e30.e30.AA", (None, None)),
+        ("am=53", (None, None)),
+    ] {
+        let options = Options::parse(&format!("{text};JWTCertStore={}", file.display())).unwrap();
+        let options = resolve(&options).options;
+        let value = |name| options.get(name).map(|value| value.text.reveal());
+        assert_eq!((value(OptionId::ClaimsIssuer), value(OptionId::TokenEndpoint)), expected, "{text}");
+    }
+}
+
+#[test]
+fn untrusted_pkcs11_module_path_needs_permission() {
+    let (module, object) = ("pkcs11:object=k?module-path=/m.so", "pkcs11:object=k");
+    let (modules, file_paths) = (Permission::Modules as u32, Restriction::FilePaths as u32);
+    for (uri, is_trusted, (allow, forbid), is_accepted) in [
+        (module, false, (0, 0), false),
+        (module, false, (modules, 0), true),
+        (module, true, (0, 0), true),
+        (object, false, (0, 0), true),
+        (object, false, (modules, file_paths), false),
+        (object, true, (0, file_paths), true),
+    ] {
+        let mut options = Options::parse("am=55;ClaimsIssuer=me").unwrap();
+        if is_trusted {
+            options.set(&[("JWTCertStore", uri)]).unwrap();
+        } else {
+            options = Options::parse(&format!("am=55;ClaimsIssuer=me;JWTCertStore={uri}")).unwrap();
+        }
+        let policy = Policy::new(allow, forbid).unwrap();
+        let resolution = resolve_with(&options, None, policy, &KeyCache::new([0; 32]));
+        let is_key = |key: &KeyRequirements| matches!(key.source.origin, KeyOrigin::Pkcs11(_));
+        assert_eq!(resolution.stages.key.as_ref().is_some_and(is_key), is_accepted, "{uri} {is_trusted}");
+        let error = resolution.config.err();
+        assert_eq!(error.is_none(), is_accepted, "{error:?}");
+        assert!(error.is_none_or(|error| error.option() == Some("JWTCertStore")));
     }
 }
