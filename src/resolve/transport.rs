@@ -359,4 +359,29 @@ mod tests {
         let (without, warnings) = transport_in("KeyPassword=x", &FakeEnvironment::default());
         assert!(without.client_key_source.is_none() && warns_about(&warnings, "KeyPassword"));
     }
+
+    #[test]
+    fn client_certificate_without_https_warns() {
+        for (more, warned) in [
+            ("KeyStore=c.p12;TokenEndpoint=http://127.0.0.1/t", true),
+            ("KeyStore=c.p12;TokenEndpoint=https://example.com/t", false),
+            ("ClientSecret=s;TokenEndpoint=http://127.0.0.1/t", false),
+        ] {
+            let options = Options::parse(&format!("am=53;ClientID=c;{more}")).unwrap();
+            assert_eq!(warns_about(&resolve(&options).warnings(), "KeyStore"), warned, "{more}");
+        }
+    }
+
+    #[test]
+    fn proxy_password_without_user_warns() {
+        for (more, warned) in [
+            ("ProxyPassword=x", true),
+            ("ProxyUser=u;ProxyPassword=x", false),
+            ("ProxyUser=u", false),
+            ("", false),
+        ] {
+            let (_, warnings) = transport_in(&format!("ProxyHost=p;{more}"), &FakeEnvironment::default());
+            assert_eq!(warns_about(&warnings, "ProxyPassword"), warned, "{more}");
+        }
+    }
 }
