@@ -82,6 +82,13 @@ fn all_errors_are_reported_together() {
 }
 
 #[test]
+fn invalid_token_uri_is_not_missing() {
+    let error = resolve_error("am=53;ClientID=c;ClientSecret=s;TokenURI=ftp://example.com/t");
+    let all: Vec<_> = error_chain(&error).map(|error| (error.status(), error.option())).collect();
+    assert_eq!(all, [(Status::InvalidOption, Some("TokenURI"))]);
+}
+
+#[test]
 fn unsupported_method_differs_from_unknown_method() {
     assert_eq!(resolve_error("AuthenticationMethod=99").status(), Status::InvalidOption);
     for (number, name, method) in AUTH_METHODS {
@@ -130,8 +137,10 @@ fn audience_defaults_to_provider_then_token_url() {
     assert_eq!(audience("TokenURI=POST https://example.com"), "https://example.com");
     assert_eq!(audience("TokenURI=https://account-d.docusign.com/oauth/token"), "account-d.docusign.com");
     assert_eq!(audience("TokenEndpoint=https://example.com/t;ClaimsAudience=x"), "x");
-    let Flow::SignedJwt(signing) = config("").flow else { panic!("there is a token endpoint") };
-    assert_eq!(signing.audience, None);
+    for text in [BASE, "am=JWT;cliss=me;clsub=u;JWTCertStore=k.jks;TokenURI=POST https://example.com/t"] {
+        let Flow::SignedJwt(signing) = flow(text) else { panic!("{text} has a token endpoint") };
+        assert_eq!(signing.audience, None, "{text}");
+    }
 }
 
 #[test]
@@ -156,8 +165,10 @@ fn client_secret_is_never_sent_by_get() {
         token_endpoint_config(&format!("{secret}TokenURI=https://example.com/t")).methods,
         EndpointMethods::Post
     );
-    let error = resolve_error(&format!("{BASE}{secret}TokenURI=GET https://example.com/t"));
-    assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("TokenURI")));
+    for more in [secret, "ClientSecret=s;Provider=box;"] {
+        let error = resolve_error(&format!("{BASE}{more}TokenURI=GET https://example.com/t"));
+        assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("TokenURI")), "{more}");
+    }
 }
 
 #[test]
@@ -271,6 +282,29 @@ fn inferred_method_prefers_most_specific_option() {
 }
 
 #[test]
+fn method_is_inferred_only_from_all_its_options() {
+    let endpoint = "TokenEndpoint=https://example.com/t";
+    for (text, method) in [
+        ("AuthURI=https://a/b", None),
+        ("EnableLoginPrompt=1", None),
+        ("AuthURI=https://a/b;EnableLoginPrompt=0", None),
+        ("AuthURI=https://a/b;EnableLoginPrompt=1", Some(AuthMethod::AuthorizationCode)),
+        ("OAuthCode=o", Some(AuthMethod::AuthorizationCode)),
+        ("UID=u;PWD=p", None),
+        (&format!("UID=u;{endpoint}"), None),
+        (&format!("UID=u;PWD=p;{endpoint}"), Some(AuthMethod::Password)),
+        ("ClientID=c", None),
+        ("ClientID=c;ClientSecret=s", None),
+        (&format!("ClientID=c;{endpoint}"), None),
+        (&format!("ClientSecret=s;{endpoint}"), None),
+        (&format!("ClientID=c;KeyStore=k;{endpoint}"), Some(AuthMethod::ClientCredentials)),
+    ] {
+        let stages = resolve(&Options::parse(text).unwrap()).stages;
+        assert_eq!(stages.method.map(|resolved| resolved.method), method, "{text}");
+    }
+}
+
+#[test]
 fn grant_errors_name_missing_options() {
     for (method, missing) in [
         ("53", "TokenURI and ClientID and ClientSecret"),
@@ -365,12 +399,21 @@ fn authorization_header_conflicts_with_basic_auth() {
     );
 }
 
-/// Options with a model that sets an Authorization header.
-fn options_with_authorization_in_model(more: &str) -> Options {
+/// Options with a model that sets these headers, a JSON object.
+fn options_with_model_headers(headers: &str, more: &str) -> Options {
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("m.rest");
-    std::fs::write(&model, r##"{"#headers": {"Authorization": "hunter2"}}"##).unwrap();
+    std::fs::write(&model, format!(r##"{{"#headers": {headers}}}"##)).unwrap();
     Options::open(&format!("RestConfigFile={};{more}", model.display()), &ProcessEnvironment).unwrap()
+}
+
+/// Options with a model that sets an Authorization header.
+fn options_with_authorization_in_model(more: &str) -> Options {
+    options_with_model_headers(r#"{"Authorization": "hunter2"}"#, more)
+}
+
+fn names_and_values(headers: &[HttpHeader]) -> Vec<(&str, &str)> {
+    headers.iter().map(|header| (header.name.as_str(), header.value.reveal())).collect()
 }
 
 #[test]
@@ -382,8 +425,35 @@ fn authorization_header_of_model_conflicts_with_basic_auth() {
     let in_body = options_with_authorization_in_model(&format!("{client};ClientCredentialsMode=3"));
     let config = resolve(&in_body).config.unwrap();
     let headers = &config.flow.token_endpoint().unwrap().headers;
-    assert_eq!(headers.iter().map(|header| header.value.reveal()).collect::<Vec<_>>(), ["hunter2"]);
+    assert_eq!(names_and_values(headers), [("Authorization", "hunter2")]);
     assert!(config.headers.is_empty(), "API requests have the token");
+}
+
+#[test]
+fn auth_header_replaces_that_of_model_in_token_request() {
+    let options = options_with_model_headers(
+        r#"{"x-tenant": "model", "Accept": "text/csv", "X-Other": "b"}"#,
+        "am=53;ClientID=c;ClientSecret=s;TokenEndpoint=https://a/t;AuthHeader=X-Tenant;SecurityToken=a",
+    );
+    let config = resolve(&options).config.unwrap();
+    let headers = &config.flow.token_endpoint().unwrap().headers;
+    assert_eq!(
+        names_and_values(headers),
+        [("X-Tenant", "a"), ("X-Other", "b")],
+        "the model's Accept is for the API"
+    );
+}
+
+#[test]
+fn api_headers_are_those_of_option_model_and_profile() {
+    let options = options_with_model_headers(
+        r#"{"Accept": "text/csv"}"#,
+        "am=JWT;ClaimsIssuer=A.B;JWTCertStore=k.jks;Provider=snowflake;AuthHeader=X-Tenant;SecurityToken=a",
+    );
+    let headers = resolve(&options).config.unwrap().headers;
+    let expected =
+        [("X-Tenant", "a"), ("Accept", "text/csv"), ("X-Snowflake-Authorization-Token-Type", "KEYPAIR_JWT")];
+    assert_eq!(names_and_values(&headers), expected);
 }
 
 #[test]
@@ -476,6 +546,18 @@ fn incomplete_header_error_names_missing_half() {
 }
 
 #[test]
+fn missing_option_error_has_alternative() {
+    for (text, option, alternative) in [
+        ("Scope=a", "AuthenticationMethod", "AuthenticationMethod=55"),
+        ("am=53;ClientID=c;TokenEndpoint=https://a/t", "ClientSecret", "KeyStore"),
+    ] {
+        let error = resolve_error(text);
+        assert_eq!((error.status(), error.option()), (Status::MissingOption, Some(option)), "{text}");
+        assert!(error.message().contains(alternative), "{error}");
+    }
+}
+
+#[test]
 fn unknown_provider_is_rejected_for_any_host() {
     let error =
         resolve_error(&format!("{BASE}Provider=nobody;TokenURI=https://account.docusign.com/oauth/token"));
@@ -504,6 +586,33 @@ fn problems_of_unused_part_do_not_affect_config() {
     let resolution = resolution("TokenURI=https://example.com/t");
     assert!(resolution.authorization_request().is_err(), "there is no RedirectURI");
     assert!(resolution.config.is_ok());
+}
+
+#[test]
+fn invalid_option_source_prevents_consent_url() {
+    let docusign =
+        "TokenURI=POST https://account-d.docusign.com/oauth/token;RedirectURI=http://localhost:3000";
+    assert!(resolution(docusign).authorization_request().is_ok());
+    let resolution = resolution(&format!("{docusign};ClientSecret=env:AUTHGRANT_UNSET"));
+    let error = resolution.authorization_request().unwrap_err();
+    assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("ClientSecret")));
+}
+
+#[test]
+fn assertion_without_endpoint_requires_everything_else() {
+    let base = "am=OAuth2-JWTClientAssertion;ClientID=c;JWTCertStore=k";
+    for (more, is_complete) in [
+        ("ClaimsAudience=a", true),
+        ("", false),
+        ("ClaimsAudience=a;LoginTimeout=x", false),
+        ("ClaimsAudience=a;AuthHeader=X-Tenant", false),
+        ("ClaimsAudience=a;ClientAssertion=e30.e30.AA", false),
+        ("ClaimsAudience=a;TokenEndpoint=https://a/t", false),
+    ] {
+        let stages = resolve(&Options::parse(&format!("{base};{more}")).unwrap()).stages;
+        let audience = stages.assertion_without_endpoint.map(|signing| signing.audience.unwrap());
+        assert_eq!(audience.as_deref(), is_complete.then_some("a"), "{more}");
+    }
 }
 
 #[test]

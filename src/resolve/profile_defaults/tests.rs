@@ -161,6 +161,27 @@ fn explicit_options_override_profile_defaults() {
 }
 
 #[test]
+fn client_credentials_of_bearer_grant_follow_profile() {
+    let base = "am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClaimsSubject=u;ClientID=c";
+    // Whether ClientSecret is sent, if there are client credentials.
+    for (text, has_secret) in [
+        ("Provider=servicenow", None),
+        ("Provider=servicenow;KeyStore=s.p12", None),
+        ("Provider=servicenow;ClientSecret=s", Some(true)),
+        ("Provider=keycloak;ClientSecret=s", Some(true)),
+        ("Provider=keycloak;ClientSecret=s;KeyStore=s.p12", Some(true)),
+        ("Provider=keycloak;KeyStore=s.p12", Some(false)),
+    ] {
+        let client = token_endpoint_config(&format!("{text};{base}")).client;
+        assert_eq!(client.map(|client| client.secret.is_some()), has_secret, "{text}");
+    }
+    let error = resolution(&format!("Provider=keycloak;{base}")).config.unwrap_err();
+    let missing =
+        error.additional().iter().chain([&error]).find(|error| error.status() == Status::MissingOption);
+    assert_eq!(missing.unwrap().option(), Some("ClientSecret"));
+}
+
+#[test]
 fn default_scope_applies_only_to_known_hosts() {
     let entra =
         |url: &str| token_endpoint_config(&format!("Provider=entra;ClientID=me;TokenURI=POST {url}")).scope;
@@ -265,6 +286,11 @@ fn profile_selects_client_assertion_unless_method_given() {
 fn unmet_profile_requirement_warns() {
     let box_options = "Provider=box;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClaimsSubject=u;ClientSecret=s;";
     assert_eq!(warned_options(box_options), ["JWTKeyID", "ClaimsAdditional"]);
+    for key_id in
+        ["JWTKeyID=k", "JWTThumbprint=x5t", "JWTHeaders='{\"kid\":\"k\"}'", "JWTHeaders='{\"x5t\":\"k\"}'"]
+    {
+        assert_eq!(warned_options(&format!("{box_options}{key_id}")), ["ClaimsAdditional"], "{key_id}");
+    }
     let complete = format!("{box_options}JWTKeyID=k;ClaimsAdditional={{{{\"box_sub_type\":\"user\"}}}}}};");
     assert!(warned_options(&complete).is_empty());
     assert!(warned_options(&format!("{complete}JWTLifetime=60")).is_empty());
