@@ -40,15 +40,10 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
 fn is_random_hex(text: &[u8]) -> bool {
     let Some(text) = text.get(..MIN_HEX_DIGITS) else { return false };
     let text = Zeroizing::new(text.to_ascii_lowercase());
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pairs = text.chunks_exact(2).filter_map(|pair| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    });
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let bytes = Zeroizing::new(text.chunks_exact(2).filter_map(byte).collect::<Vec<_>>());
     // Random digits have 16 different ones and 56 different pairs.
-    count_distinct(text.iter()) >= 11
-        && count_distinct(text.windows(2)) >= 40
-        && !is_text(&Zeroizing::new(pairs.collect::<Vec<u8>>()))
+    count_distinct(text.iter()) >= 11 && count_distinct(text.windows(2)) >= 40 && !is_text(&bytes)
 }
 
 fn is_random_base64(text: &[u8]) -> bool {
@@ -134,51 +129,27 @@ fn common_successors(letter: u8) -> &'static [u8] {
     }
 }
 
+/// The rows of keys with letters and digits; a key is below the one with the same index in the row before.
+const KEYBOARD: [&[u8]; 4] = [b"1234567890", b"qwertyuiop", b"asdfghjkl", b"zxcvbnm"];
+
 /// Whether a pair of letters or digits is the same character twice, or has neighbours in the alphabet, among the
 /// digits or on a keyboard.
 fn are_neighbours(first: u8, second: u8) -> bool {
     let (first, second) = (first.to_ascii_lowercase(), second.to_ascii_lowercase());
-    first.abs_diff(second) <= 1 || next_keys(first).contains(&second) || next_keys(second).contains(&first)
+    first.abs_diff(second) <= 1 || key_distance(first, second) == Some(1)
 }
 
-/// The keys to the right of `key` and below it.
-fn next_keys(key: u8) -> &'static [u8] {
-    match key {
-        b'0' => b"p",
-        b'1' => b"q",
-        b'2' => b"w",
-        b'3' => b"e",
-        b'4' => b"r",
-        b'5' => b"t",
-        b'6' => b"y",
-        b'7' => b"u",
-        b'8' => b"i",
-        b'9' => b"o",
-        b'a' => b"sz",
-        b'b' => b"n",
-        b'c' => b"v",
-        b'd' => b"fc",
-        b'e' => b"rd",
-        b'f' => b"gv",
-        b'g' => b"hb",
-        b'h' => b"jn",
-        b'i' => b"ok",
-        b'j' => b"km",
-        b'k' => b"l",
-        b'n' => b"m",
-        b'o' => b"pl",
-        b'q' => b"wa",
-        b'r' => b"tf",
-        b's' => b"dx",
-        b't' => b"yg",
-        b'u' => b"ij",
-        b'v' => b"b",
-        b'w' => b"es",
-        b'x' => b"c",
-        b'y' => b"uh",
-        b'z' => b"x",
-        _ => b"",
-    }
+/// The number of steps between two keys, to the side and up or down.
+fn key_distance(first: u8, second: u8) -> Option<usize> {
+    let ((first_row, first_index), (second_row, second_index)) =
+        (key_position(first)?, key_position(second)?);
+    Some(first_row.abs_diff(second_row).saturating_add(first_index.abs_diff(second_index)))
+}
+
+/// The row of a key, and its index in the row.
+fn key_position(key: u8) -> Option<(usize, usize)> {
+    let mut rows = KEYBOARD.iter().enumerate();
+    rows.find_map(|(row, keys)| Some((row, keys.iter().position(|other| *other == key)?)))
 }
 
 /// Whether `text` is base64 of text.
@@ -295,7 +266,7 @@ mod tests {
     fn chosen_and_short_secrets_are_refused() {
         let phrase = "It is a truth universally acknowledged, that a single man";
         let random = "Zt8xQ2bL0wYk5Rj7Vd1NcPf9Sg3HmTuA4eXoKqWz6Bs";
-        assert!(looks_random(random) && looks_random(&format!("{random}=")));
+        assert!(looks_random(random) && looks_random(&format!("{random}==")));
         for text in [
             "",
             "hunter2",
@@ -306,6 +277,8 @@ mod tests {
             "Th1s1sTh3Cl13ntS3cr3t0f0urPr0duct10n3nv1r0nm3nt",
             "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9olpQAZWSXEDC",
             "QwertyuiopAsdfghjklZxcvbnmQwertyuiop1234567890",
+            // Letters in one case and then in the other.
+            "zkwqfbtxmgrvhdlpcysnjaDTKWZPQBXGMRFVHLSCJNYE",
             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
             "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
@@ -324,6 +297,57 @@ mod tests {
             &hex(phrase.as_bytes()).to_uppercase(),
         ] {
             assert!(!looks_random(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn pairs_of_words_are_common() {
+        let words = "analysis baby capture chicken freedom garden holiday king library model quarter school \
+            ulterior vivid white woman";
+        for pair in words.split_whitespace().flat_map(|word| word.as_bytes().windows(2)) {
+            let text = String::from_utf8_lossy(pair);
+            assert!(is_common_in_words(pair[0], pair[1]), "{text}");
+            let [first, second] = [pair[0], pair[1]].map(|letter| letter.to_ascii_uppercase());
+            assert!(is_common_in_words(first, second), "{text} in upper case");
+        }
+        for pair in
+            [b"bx", b"fq", b"gk", b"hz", b"jw", b"kd", b"mz", b"pf", b"qe", b"vx", b"wk", b"xj", b"zt"]
+        {
+            assert!(!is_common_in_words(pair[0], pair[1]), "{}", String::from_utf8_lossy(pair));
+        }
+    }
+
+    #[test]
+    fn adjacent_keys_letters_and_digits_are_neighbours() {
+        let sequences = [
+            "abcdefghijklmnopqrstuvwxyz",
+            "0123456789",
+            "1234567890",
+            "qwertyuiop",
+            "asdfghjkl",
+            "zxcvbnm",
+            "1qaz",
+            "2wsx",
+            "3edc",
+            "4rfv",
+            "5tgb",
+            "6yhn",
+            "7ujm",
+            "8ik",
+            "9ol",
+            "0p",
+            "aA",
+        ];
+        for pair in sequences.iter().flat_map(|sequence| sequence.as_bytes().windows(2)) {
+            let (first, second) = (pair[0], pair[1]);
+            let is_neighbour = are_neighbours(first, second)
+                && are_neighbours(second, first)
+                && are_neighbours(first.to_ascii_uppercase(), second);
+            assert!(is_neighbour, "{}", String::from_utf8_lossy(pair));
+        }
+        // At the same index of other rows, in another column of the next row, at the ends of two rows.
+        for pair in [b"1a", b"qz", b"wa", b"sq", b"ad", b"1w", b"4z", b"pa", b"lz", b"0q", b"a1"] {
+            assert!(!are_neighbours(pair[0], pair[1]), "{}", String::from_utf8_lossy(pair));
         }
     }
 
