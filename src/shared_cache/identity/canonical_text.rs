@@ -67,3 +67,19 @@ impl LabeledValues {
         parts.iter().for_each(|part| self.0.extend_from_slice(part));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_buffer_is_replaced_by_larger_one() {
+        let mut values = LabeledValues::default();
+        values.append(&[&[b'x'; INITIAL_CAPACITY]]);
+        assert_eq!(values.0.capacity(), INITIAL_CAPACITY, "it fits");
+        values.append(&[b"y"]);
+        // `Vec` itself would double the capacity, and free the old buffer without wiping it.
+        assert_eq!(values.0.capacity(), 2 * (INITIAL_CAPACITY + 1));
+        assert_eq!(values.as_bytes(), [&[b'x'; INITIAL_CAPACITY][..], b"y"].concat());
+    }
+}
