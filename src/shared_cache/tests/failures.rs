@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::seconds;
 use crate::base::call::CallContext;
 use crate::base::error::{Status, WarningKind};
+use crate::base::log::{Log, LogLevel, LogSink};
 use crate::shared_cache::testing::{LIFETIME, SimulatedProcess, World, identity, value};
 use crate::token_store::MAX_VALUE_LEN;
 use crate::token_store::testing::Fault::{self, AfterEffect, BeforeEffect};
@@ -192,6 +193,15 @@ fn readable_store_that_cannot_be_written_gives_one_warning() {
     }
 }
 
+#[derive(Default)]
+struct RecordedLog(Mutex<Vec<String>>);
+
+impl LogSink for RecordedLog {
+    fn log(&self, _: LogLevel, message: &str) {
+        self.0.lock().unwrap().push(message.to_owned());
+    }
+}
+
 #[test]
 fn store_that_answers_again_is_used() {
     for operation in [Get, Lease, Put] {
@@ -204,7 +214,11 @@ fn store_that_answers_again_is_used() {
         process.get().unwrap();
         is_down.store(false, Ordering::SeqCst);
         world.advance(seconds(20));
-        assert!(process.get().unwrap().is_shared());
+        let log: Arc<RecordedLog> = Arc::default();
+        let sink = Arc::<RecordedLog>::clone(&log);
+        let call = CallContext { log: Log::new(sink, LogLevel::Info), ..CallContext::unbounded() };
+        assert!(process.get_in(&call).unwrap().is_shared());
+        assert_eq!(*log.0.lock().unwrap(), ["application: answers again"], "{operation:?}");
         is_down.store(true, Ordering::SeqCst);
         world.advance(LIFETIME);
         process.get().unwrap();

@@ -1,15 +1,17 @@
 //! Waiting for the lease, holding it, and its end.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::seconds;
 use crate::base::call::CallContext;
 use crate::base::error::{ErrorKind, NetworkError, OAuthReason, Status};
+use crate::base::jitter::{Fraction, Jitter};
 use crate::base::secret::Secret;
-use crate::shared_cache::testing::{RequestPhase, World, identity, refusal, value};
-use crate::shared_cache::{Error, MAX_LEASE};
+use crate::shared_cache::testing::{RequestPhase, SimulatedProcess, World, identity, refusal, value};
+use crate::shared_cache::{Error, MAX_LEASE, POLL_INTERVALS, SharedEntry};
 use crate::token::AccessToken;
 use crate::token_store::testing::Operation::{self, Get, Lease, Put, Release};
 
@@ -76,6 +78,7 @@ fn refresh_token_is_not_sent_while_lease_is_held() {
     let time = elapsed(&world, || {
         let error = process.get().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error}");
+        assert!(error.message().contains(process.handle.name()), "{error}");
     });
     assert!(time > MAX_LEASE, "{time:?}");
     assert_eq!((world.server.request_count(), process.take_warnings()), (0, vec![]));
@@ -88,7 +91,7 @@ fn user_waits_for_successor_of_crashed_leader() {
     let writer = world.process();
     store.lease_for_crashed(&identity(1).name, MAX_LEASE);
     let step = Arc::new(AtomicU64::new(0));
-    let writer = std::sync::Mutex::new(writer.with_login());
+    let writer = Mutex::new(writer.with_login());
     let process = world.process_with(move |_, _| {
         time.advance(Duration::from_millis(100));
         // At the end of the first lease, another process acquires the lease, and needs 10 s.
@@ -252,6 +255,70 @@ fn removal_and_publication_release_lease() {
             if lost.load(Ordering::SeqCst) { vec![Lease, Get, Put, Release] } else { vec![Lease, Get, Put] };
         assert_eq!((process.operations(), token.is_shared()), (expected, failing != Some(2)));
         assert!(!world.store.is_leased(&identity(1).name));
+    }
+}
+
+/// Publishes a token, and returns whether it is shared.
+fn publish(process: &SimulatedProcess, entry: &SharedEntry<'_>, call: &CallContext) -> bool {
+    let token = process.source.token("at9".to_owned());
+    entry.publish(&token, None, &process.request(call));
+    token.is_shared()
+}
+
+#[test]
+fn publication_waits_for_lease() {
+    for (lease, is_shared) in [(seconds(3), true), (seconds(60), false)] {
+        let world = World::new();
+        world.store.lease_for_crashed(&identity(1).name, lease);
+        let process = world.slow_process(100);
+        let time = elapsed(&world, || {
+            assert_eq!(publish(&process, &process.entry(), &CallContext::unbounded()), is_shared);
+        });
+        let (shortest, longest) = if is_shared { (3000, 4000) } else { (5000, 5200) };
+        assert!((shortest..longest).contains(&time.as_millis()), "{time:?}");
+        assert_eq!(process.take_warnings(), []);
+    }
+}
+
+#[test]
+fn wait_of_publication_ends_with_call() {
+    let world = World::new();
+    world.store.lease_for_crashed(&identity(1).name, seconds(60));
+    let (sender, attempts) = channel();
+    let sender = Mutex::new(sender);
+    let process = world.process_with(move |_, _| {
+        let _ = sender.lock().unwrap().send(());
+        None
+    });
+    let call = CallContext::unbounded();
+    let cancel = Arc::clone(&call.cancel);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            attempts.recv().unwrap();
+            // There is no second attempt.
+            let _ = attempts.recv_timeout(Duration::from_millis(200));
+            cancel.cancel();
+        });
+        let mut entry = process.entry();
+        entry.poll_intervals = (seconds(3600), seconds(3600));
+        assert!(!publish(&process, &entry, &call));
+    });
+    assert_eq!(process.operations(), [Lease], "it sleeps between two attempts");
+}
+
+#[test]
+fn first_polls_have_shortest_interval() {
+    let world = World::new();
+    for (jitter, first, later) in [(0, 20.0, 25.0), (u16::MAX, 50.0, 50.0)] {
+        let mut process = world.process();
+        process.process.jitter = Jitter::pinned(Fraction::new(jitter));
+        let mut entry = process.entry();
+        entry.poll_intervals = POLL_INTERVALS;
+        for polls in 0..20 {
+            let expected = if polls < 8 { first } else { later };
+            let millis = entry.poll_interval(polls).as_secs_f64() * 1000.0;
+            assert!(millis <= expected && millis > expected - 0.01, "{polls}: {millis} ms");
+        }
     }
 }
 

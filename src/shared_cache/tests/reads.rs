@@ -21,12 +21,15 @@ fn stat(process: &SimulatedProcess, name: &str) -> u64 {
 fn second_process_reads_token_without_request() {
     let world = World::new();
     let (writer, reader) = (world.process(), world.process());
+    writer.step_clock(300);
     let written = writer.get().unwrap();
     assert!(written.is_shared() && written.shared_origin().is_none());
     assert_eq!(writer.operations(), [Get, Lease, Get, Put], "the write releases the lease");
     let read = reader.get().unwrap();
     assert_eq!((value(&read), read.scope()), (value(&written), Some(c"the scope")));
-    assert_eq!(read.shared_origin().unwrap().machine, writer.process.shared_tokens.machine());
+    let origin = read.shared_origin().unwrap();
+    assert_eq!(origin.machine, writer.process.shared_tokens.machine());
+    assert_eq!(origin.written_at, writer.process.clock.unix_seconds());
     assert_eq!(reader.operations(), [Get]);
     assert_eq!(world.server.request_count(), 1);
     assert_eq!(stat(&reader, "authgrant_shared_cache_hits_total"), 1);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::seconds;
 use crate::base::call::CallContext;
-use crate::base::error::{Error, NetworkError, OAuthReason, Status};
+use crate::base::error::{Cause, Error, NetworkError, OAuthReason, Status};
 use crate::base::secret::Secret;
 use crate::shared_cache::testing::{
     LIFETIME, RequestPhase, SimulatedProcess, World, identity, refusal, value,
@@ -234,6 +234,46 @@ fn refusal_does_not_keep_user_from_login() {
     world.user_process().get().unwrap_err();
     let process = interactive_process(&world);
     assert_eq!(process.get_value(), "at1");
+}
+
+#[test]
+fn only_refused_login_is_read_again_and_repeated() {
+    let denied = || refusal(OAuthReason::Denied, "invalid_grant");
+    let consent_required = || refusal(OAuthReason::ConsentRequired, "consent_required");
+    let refused_code = || consent_required().with_cause(Cause::Caller);
+    let network = || Error::new(NetworkError::Connection, "network", "no");
+    let (request, spending) = ([Get, Lease, Get], [Get, Lease, Get, Put]);
+    for (is_user_bound, error, operations) in [
+        (false, denied(), [&request[..], &[Put]].concat()),
+        (false, consent_required(), [&request[..], &[Put]].concat()),
+        (false, network(), [&request[..], &[Release]].concat()),
+        (true, denied(), [&spending[..], &[Put]].concat()),
+        (true, refused_code(), [&spending[..], &[Release]].concat()),
+        (true, network(), [&spending[..], &[Release]].concat()),
+        // The store is read again, and has the token of the login.
+        (true, consent_required(), [&spending[..], &[Get, Put, Lease, Get, Put]].concat()),
+    ] {
+        let world = World::new();
+        let mut process = interactive_process(&world);
+        process.source.is_user_bound = is_user_bound;
+        world.server.refuse_next(error.clone());
+        let has_logged_in = process.get().is_ok();
+        let what = format!("{is_user_bound} {error}");
+        assert_eq!(process.operations(), operations, "{what}");
+        assert_eq!((has_logged_in, world.server.request_count()), (operations.len() > 5, 1), "{what}");
+        if is_user_bound && !has_logged_in {
+            assert_eq!(shared_refresh_token(&world).unwrap(), "r0", "{what}");
+        }
+    }
+}
+
+#[test]
+fn failed_store_is_not_read_again_after_refusal() {
+    let world = World::new();
+    let process = world.process_with(|number, _| (number == 3).then_some(BeforeEffect)).with_login();
+    revoke_login(&world);
+    assert_eq!(process.get().unwrap_err().status(), Status::ConsentRequired);
+    assert_eq!(process.operations(), [Get, Lease, Get, Put, Release]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::base::error::{
 use crate::shared_cache::Request;
 use crate::shared_cache::testing::{LIFETIME, RequestPhase, World, identity, refusal, value};
 use crate::token::cache::Requirements;
-use crate::token_store::testing::Operation::{Get, Lease, Put};
+use crate::token_store::testing::Operation::{Get, Lease, Put, Release};
 
 fn denied() -> Error {
     refusal(OAuthReason::Denied, "invalid_grant")
@@ -124,6 +124,22 @@ fn refusal_keeps_token_of_early_refresh() {
     let remaining =
         world.process().get().unwrap().expires_at().unwrap() - process.process.clock.unix_seconds();
     assert_eq!(remaining, 25, "the token is not younger");
+}
+
+#[test]
+fn announcement_does_not_prolong_refusal() {
+    let world = World::new();
+    world.server.refuse_next(denied());
+    world.user_process().get().unwrap_err();
+    world.advance(Duration::from_millis(900));
+    let process = world.user_process();
+    process.source.during_request(|_| Err(Error::new(NetworkError::Connection, "network", "no")));
+    let call = CallContext::unbounded();
+    let requirements = Requirements { bypass_negative_cache: true, ..Requirements::default() };
+    process.get_for(&Request { requirements, ..process.request(&call) }).unwrap_err();
+    assert_eq!(process.operations(), [Get, Lease, Get, Put, Release]);
+    world.advance(Duration::from_millis(100));
+    assert_eq!(world.user_process().get_value(), "at1");
 }
 
 #[test]
