@@ -284,8 +284,17 @@ mod tests {
     }
 
     #[test]
+    fn unverified_jwt_jti_is_text() {
+        let jwt = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        assert_eq!(unverified_jwt_jti(&jwt(r#"{"jti":"j1","exp":1}"#)).as_deref(), Some("j1"));
+        for other in ["opaque", &jwt("{}"), &jwt(r#"{"jti":1}"#)] {
+            assert_eq!(unverified_jwt_jti(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn access_token_debug_hides_value() {
-        assert!(!format!("{:?}", token()).contains("hunter2"));
+        assert_eq!(format!("{:?}", token()), r#"Token { value: "****", expires_at: None, .. }"#);
     }
 
     #[test]

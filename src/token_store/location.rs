@@ -231,6 +231,9 @@ mod tests {
     fn unix_socket_has_path_user_database_prefix() {
         let socket = redis("unix:///run/redis.sock");
         assert_eq!(socket.address, RedisAddress::Unix(PathBuf::from("/run/redis.sock")));
+        let at_sign = redis("unix:///run/redis@1.sock");
+        assert_eq!(at_sign.address, RedisAddress::Unix(PathBuf::from("/run/redis@1.sock")));
+        assert_eq!(at_sign.user, None);
         let full = redis("unix://app@/run/redis@1.sock?db=2&prefix=p");
         assert_eq!(full.address, RedisAddress::Unix(PathBuf::from("/run/redis@1.sock")));
         assert_eq!((full.user.as_deref(), full.database, full.prefix.as_str()), (Some("app"), 2, "p"));
@@ -260,8 +263,8 @@ mod tests {
             let error = StoreLocation::parse(text).unwrap_err();
             assert!(error.contains(reason) && !error.contains("hunter2"), "{text}: {error}");
         }
-        let long = format!("redis://h?prefix={}", "x".repeat(65));
-        assert!(StoreLocation::parse(&long).is_err());
+        let with_prefix = |length| StoreLocation::parse(&format!("redis://h?prefix={}", "x".repeat(length)));
+        assert!(with_prefix(64).is_ok() && with_prefix(65).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::testing::{Action, FakeServer, NIL, OK, bulk_string, location, name, read_command, send};
 use super::*;
 use crate::base::error::Status;
-use crate::token_store::header;
+use crate::token_store::{StoreLocation, TokenStores, header};
 
 const OWNER: Owner = Owner([0xab; 16]);
 
@@ -551,6 +551,20 @@ fn idle_connections_are_reused_bounded_and_closed() {
     let open: Vec<_> = (0..6).map(|_| store.connect(&context).unwrap()).collect();
     open.into_iter().for_each(|connection| store.pool.put(connection));
     assert_eq!(store.pool.len(), 4);
+}
+
+#[test]
+fn idle_connections_of_registered_store_are_closed() {
+    let server = FakeServer::with_reply(NIL);
+    let stores = TokenStores::default();
+    let handle = stores.get(&StoreLocation::Redis(Box::new(server.location()))).unwrap();
+    let get = || assert_eq!(handle.store().get(&name(), &long_call()).unwrap(), None);
+    get();
+    get();
+    assert_eq!(server.connections(), 1);
+    stores.close_idle();
+    get();
+    assert_eq!(server.connections(), 2);
 }
 
 #[test]
