@@ -18,7 +18,8 @@ const MAX_BASE64_LAYERS: u8 = 2;
 pub(super) fn remove(content: Zeroizing<Vec<u8>>, is_binary: impl Fn(&[u8]) -> bool) -> Zeroizing<Vec<u8>> {
     let mut content = text::to_utf8(content);
     for _ in 0..MAX_BASE64_LAYERS {
-        if is_binary(&content) || json::is_json(&content) || pem::is_pem(&content) {
+        // PEM may have only characters of base64; JSON and the binary formats never do.
+        if pem::is_pem(&content) {
             break;
         }
         match std::str::from_utf8(&content).ok().and_then(lenient_base64::decode) {
@@ -31,4 +32,37 @@ pub(super) fn remove(content: Zeroizing<Vec<u8>>, is_binary: impl Fn(&[u8]) -> b
     }
     let text = pem::unescape(&content);
     pem::decode_pkcs12_block(&text).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn removed(content: &[u8], is_binary: bool) -> Vec<u8> {
+        remove(Zeroizing::new(content.to_vec()), |_| is_binary).to_vec()
+    }
+
+    #[test]
+    fn only_pem_is_unescaped() {
+        let pem = br"-----BEGIN X-----\nAAAA\n-----END X-----";
+        assert_eq!(removed(pem, false), b"-----BEGIN X-----\nAAAA\n-----END X-----");
+        // A store may have PEM in a name, and JSON in a string.
+        assert_eq!(removed(pem, true), pem);
+        let json = [b"{\"private_key\":\"", pem.as_slice(), b"\"}"].concat();
+        assert_eq!(removed(&json, false), json);
+    }
+
+    #[test]
+    fn two_layers_of_base64_are_decoded() {
+        for (text, expected) in [
+            ("VGhlIGtleSE=", "The key!"),
+            ("VkdobElHdGxlU0U9", "The key!"),
+            ("Vmtkb2JFbEhkR3hsVTBVOQ==", "VGhlIGtleSE="),
+            ("The key, in plain text", "The key, in plain text"),
+            // Without its dashes it would be base64.
+            ("-----BEGIN KEY-----AAAA", "-----BEGIN KEY-----AAAA"),
+        ] {
+            assert_eq!(removed(text.as_bytes(), false), expected.as_bytes(), "{text}");
+        }
+    }
 }
