@@ -10,6 +10,7 @@ use ::der::asn1::ObjectIdentifier;
 use crate::key::asn1::tag::{INTEGER, OCTET_STRING, OID, SEQUENCE};
 
 const CONSTRUCTED: u8 = 0x20;
+const CONSTRUCTED_OCTET_STRING: u8 = OCTET_STRING | CONSTRUCTED;
 const END_OF_CONTENTS: [u8; 2] = [0, 0];
 
 /// Maximum nesting of elements of indefinite length; valid files have about 14 levels.
@@ -57,7 +58,7 @@ impl<'a> BerElement<'a> {
         if self.tag == tag {
             return Ok(Cow::Borrowed(self.body));
         }
-        if self.tag != tag | CONSTRUCTED {
+        if self.tag & !CONSTRUCTED != tag {
             return Err(MalformedBer);
         }
         let mut whole = Vec::new();
@@ -76,9 +77,9 @@ impl<'a> BerElement<'a> {
     pub(in crate::key) fn as_u64_saturating(&self) -> Result<u64, MalformedBer> {
         match self.body {
             [top, ..] if self.tag == INTEGER && *top < 0x80 => {
-                Ok(self.body.iter().fold(0, |number, byte| {
-                    if number >> 56 == 0 { (number << 8) | u64::from(*byte) } else { u64::MAX }
-                }))
+                let append =
+                    |number: u64, byte: &u8| number.saturating_mul(256).saturating_add((*byte).into());
+                Ok(self.body.iter().fold(0, append))
             }
             _ => Err(MalformedBer),
         }
@@ -162,7 +163,7 @@ fn join_segments(segments: &[u8], depth: u8, whole: &mut Vec<u8>) -> Result<(), 
         let segment = segment?;
         match segment.tag {
             OCTET_STRING => whole.extend_from_slice(segment.body),
-            tag if tag == OCTET_STRING | CONSTRUCTED => join_segments(segment.body, deeper, whole)?,
+            CONSTRUCTED_OCTET_STRING => join_segments(segment.body, deeper, whole)?,
             _ => return Err(MalformedBer),
         }
     }
@@ -195,6 +196,26 @@ mod tests {
     fn octet_string_of_other_elements_is_malformed() {
         let (string, _) = BerElement::parse_first(&[0x24, 6, 4, 1, 1, 2, 1, 0]).unwrap();
         assert_eq!(string.octet_string(OCTET_STRING), Err(MalformedBer));
+    }
+
+    #[test]
+    fn non_negative_integer_is_saturated() {
+        for (bytes, number) in [
+            (&[2, 1, 0][..], Ok(0)),
+            (&[2, 1, 0x7F], Ok(0x7F)),
+            (&[2, 2, 0, 0x80], Ok(0x80)),
+            (&[2, 3, 1, 2, 3], Ok(0x01_0203)),
+            (&[2, 8, 0x7F, 0, 0, 0, 0, 0, 0, 1], Ok(0x7F00_0000_0000_0001)),
+            (&[2, 9, 0, 0xFF, 0, 0, 0, 0, 0, 0, 1], Ok(0xFF00_0000_0000_0001)),
+            (&[2, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0], Ok(u64::MAX)),
+            (&[2, 10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0], Ok(u64::MAX)),
+            (&[2, 1, 0x80], Err(MalformedBer)),
+            (&[2, 0], Err(MalformedBer)),
+            (&[4, 1, 1], Err(MalformedBer)),
+        ] {
+            let (element, _) = BerElement::parse_first(bytes).unwrap();
+            assert_eq!(element.as_u64_saturating(), number, "{bytes:x?}");
+        }
     }
 
     #[test]

@@ -69,8 +69,7 @@ fn format_name(any: &AnyRef<'_>) -> Option<String> {
 
 fn decode_string(any: &AnyRef<'_>) -> String {
     if any.tag() == Tag::BmpString {
-        let pairs = any.value().chunks_exact(2);
-        let units = pairs.map(|pair| pair.iter().fold(0, |unit, byte| (unit << 8) | u16::from(*byte)));
+        let units = any.value().as_chunks().0.iter().map(|pair| u16::from_be_bytes(*pair));
         return String::from_utf16_lossy(&units.collect::<Vec<_>>());
     }
     String::from_utf8_lossy(any.value()).into_owned()
@@ -84,4 +83,26 @@ fn parse_time(any: &AnyRef<'_>) -> Option<i64> {
         _ => return None,
     };
     i64::try_from(since.as_secs()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn subject_is_read_from_each_string_type() {
+        for value in [
+            DnValue::BmpString("Z\u{fc}rich \u{65e5}\u{672c}".try_into().unwrap()),
+            DnValue::Utf8String("Z\u{fc}rich \u{65e5}\u{672c}".to_owned()),
+        ] {
+            let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+            parameters.distinguished_name = DistinguishedName::new();
+            parameters.distinguished_name.push(DnType::LocalityName, value.clone());
+            let certificate = parameters.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            let subject = CertificateInfo::from_der(certificate.der()).unwrap().subject;
+            assert_eq!(subject.as_deref(), Some("L=Z\u{fc}rich \u{65e5}\u{672c}"), "{value:?}");
+        }
+    }
 }
