@@ -144,7 +144,7 @@ mod tests {
 
     use jsonwebtoken::Algorithm;
 
-    use super::super::fixtures::{KEY_PASSWORD, KeyDir, STORE_PASSWORD, fixture_bytes};
+    use super::super::fixtures::{KEY_PASSWORD, KeyDir, STORE_PASSWORD, StubKey, fixture_bytes};
     use super::*;
     use crate::base::error::Status;
     use crate::base::file::ConfiguredPath;
@@ -216,10 +216,27 @@ mod tests {
         let dir = KeyDir::new();
         let cache = KeyCache::new([7; 32]);
         let source = dir.fixture("rsa.p12", CORRECT_PASSWORD);
+        assert_eq!(cache.opened_count(), 0);
         let first = cache.get_or_open(&source).unwrap();
         assert!(Arc::ptr_eq(&first, &cache.get_or_open(&source).unwrap()));
+        assert_eq!(cache.opened_count(), 1);
         cache.clear();
         assert!(!Arc::ptr_eq(&first, &cache.get_or_open(&source).unwrap()));
+        assert_eq!(cache.opened_count(), 2);
+    }
+
+    #[test]
+    fn detached_key_is_opened_again() {
+        let dir = KeyDir::new();
+        let cache = KeyCache::new([7; 32]);
+        let source = dir.fixture("ec.pem", None);
+        let digest = cache.cache_key(&source, sys::effective_user_id()).unwrap();
+        let versions: Vec<_> = source.files().flat_map(FileVersion::read).collect();
+        for (is_detached, expected) in [(false, "external"), (true, "EC P-256")] {
+            let key = SigningKey::from_external(&source, StubKey { is_detached });
+            cache.insert(digest, Arc::new(key), versions.clone());
+            assert_eq!(cache.get_or_open(&source).unwrap().type_and_size(), expected);
+        }
     }
 
     #[test]

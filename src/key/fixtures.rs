@@ -9,7 +9,9 @@ use std::sync::OnceLock;
 use jsonwebtoken::Algorithm;
 use tempfile::TempDir;
 
+use super::private_key::external::ExternalKey;
 use super::{KeyOrigin, KeySource, StorePurpose};
+use crate::base::error::Result;
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 
@@ -183,6 +185,41 @@ impl KeyDir {
             password: password.map(Secret::from),
             ..KeySource::from_origin(KeyOrigin::File(ConfiguredPath::new(path)))
         }
+    }
+}
+
+/// A key that cannot sign.
+pub struct StubKey {
+    pub is_detached: bool,
+}
+
+impl ExternalKey for StubKey {
+    fn algorithms(&self) -> &[Algorithm] {
+        &[]
+    }
+
+    fn sign(&self, _: Algorithm, _: &[u8]) -> Result<Vec<u8>> {
+        unreachable!("it has no algorithm")
+    }
+
+    fn description(&self) -> String {
+        "an external key".to_owned()
+    }
+
+    fn type_and_size(&self) -> String {
+        "external".to_owned()
+    }
+
+    fn public_key(&self) -> &[u8] {
+        &[]
+    }
+
+    fn subject_public_key_info(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn is_detached(&self) -> bool {
+        self.is_detached
     }
 }
 

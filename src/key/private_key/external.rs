@@ -24,17 +24,11 @@ pub trait ExternalKey: Send + Sync {
     fn type_and_size(&self) -> String;
 
     /// Public key in the encoding of a certificate; empty if unknown.
-    fn public_key(&self) -> &[u8] {
-        &[]
-    }
+    fn public_key(&self) -> &[u8];
 
     /// SubjectPublicKeyInfo (RFC 5280 section 4.1), if known.
-    fn subject_public_key_info(&self) -> Option<Vec<u8>> {
-        None
-    }
+    fn subject_public_key_info(&self) -> Option<Vec<u8>>;
 
     /// Whether the key has become unavailable, so that it must be opened again.
-    fn is_detached(&self) -> bool {
-        false
-    }
+    fn is_detached(&self) -> bool;
 }

@@ -170,6 +170,10 @@ impl ExternalKey for CallbackKey {
     fn subject_public_key_info(&self) -> Option<Vec<u8>> {
         self.certified.as_ref().map(|certified| certified.subject_public_key_info.clone())
     }
+
+    fn is_detached(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
@@ -180,7 +184,7 @@ mod tests {
     use super::*;
     use crate::base::error::Status;
     use crate::base::file::ConfiguredPath;
-    use crate::key::fixtures::{KeyDir, fixture_bytes};
+    use crate::key::fixtures::{KeyDir, fixture_bytes, run_shell};
     use crate::key::{CertHeader, KeyCache, KeyOrigin, open};
 
     /// A source for `signer` with the certificates of these fixtures.
@@ -307,14 +311,53 @@ mod tests {
     }
 
     #[test]
-    fn fingerprint_is_of_certificate_public_key() {
+    fn ecdsa_signature_is_verified_on_each_curve() {
+        for (file, algorithm, key_type) in
+            [("ec.pem", Algorithm::ES256, "EC P-256"), ("ec384.pem", Algorithm::ES384, "EC P-384")]
+        {
+            let dir = KeyDir::new();
+            dir.fixture(file, None);
+            run_shell(dir.path(), &format!("openssl req -x509 -new -key {file} -subj /CN=a -out signer.crt"));
+            for (is_own, expected) in [(true, true), (false, false)] {
+                let own = open(&dir.source(file, None)).unwrap();
+                let sign = move |message: &[u8], signature: &mut [u8]| {
+                    let made = own.sign(algorithm, if is_own { message } else { b"other" }).unwrap();
+                    signature[..made.len()].copy_from_slice(&made);
+                    Ok(made.len())
+                };
+                let signer = CallbackSigner::new(algorithm, Box::new(sign));
+                let source = KeySource { origin: KeyOrigin::Callback(signer), ..KeySource::hmac_secret("") };
+                let key = open(&source.with_certificate(&dir.file_path("signer.crt"))).unwrap();
+                assert_eq!(key.type_and_size(), key_type);
+                assert_eq!(key.sign(algorithm, b"to be signed").is_ok(), expected, "{algorithm:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_algorithm_is_refused_without_calling_signer() {
+        let never = CallbackSigner::new(Algorithm::RS256, Box::new(|_, _| panic!("the signer was called")));
+        let source = KeySource { origin: KeyOrigin::Callback(never), ..KeySource::hmac_secret("") };
+        let key = open(&source).unwrap();
+        let error = key.select_algorithm(Some(Algorithm::PS256)).unwrap_err();
+        assert_eq!(error.status(), Status::KeyUnsuitable);
+        assert!(error.message().contains("it is a signer callback for RS256 (RS256)"), "{error}");
+        let error = key.sign(Algorithm::PS256, b"to be signed").unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Internal);
+    }
+
+    #[test]
+    fn public_key_is_that_of_certificate() {
         let dir = KeyDir::new();
-        let source = dir.fixture("rsa.pem", None);
+        let own = open(&dir.fixture("rsa.pem", None)).unwrap();
         let signer = rsa_signer("rsa.pem");
         let certified = open(&callback_source(&dir, &signer, &["ca.pem"])).unwrap();
-        assert_eq!(certified.fingerprint().unwrap(), open(&source).unwrap().fingerprint().unwrap());
+        assert_eq!(certified.public_key(), own.public_key());
+        assert_eq!(certified.fingerprint().unwrap(), own.fingerprint().unwrap());
         let alone = KeySource { certificate: None, ..callback_source(&dir, &signer, &[]) };
-        let error = open(&alone).unwrap().fingerprint().unwrap_err();
+        let alone = open(&alone).unwrap();
+        assert!(alone.public_key().is_empty() && alone.subject_public_key_info().is_none());
+        let error = alone.fingerprint().unwrap_err();
         assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("JWTCertificate")));
     }
 
@@ -325,7 +368,7 @@ mod tests {
         let source = KeySource { certificate: None, ..callback_source(&dir, &signer, &[]) };
         let users = signer.clone_count();
         let key = cache.get_or_open(&source).unwrap();
-        assert!(signer.clone_count() > users);
+        assert!(signer.clone_count() > users && !key.is_detached());
         drop(key);
         assert_eq!(signer.clone_count(), users);
     }
@@ -346,5 +389,8 @@ mod tests {
         let (one, other) = (rsa_signer("rsa.pem"), rsa_signer("rsa.pem"));
         assert_eq!(one, one.clone());
         assert_ne!(one, other);
+        let debug = |signer: &CallbackSigner| format!("{signer:?}");
+        assert!(debug(&one).contains("RS256") && debug(&one) == debug(&one.clone()), "{one:?}");
+        assert_ne!(debug(&one), debug(&other));
     }
 }

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use jsonwebtoken::Algorithm;
 
+#[cfg(feature = "pkcs11")]
+use super::fixtures::StubKey;
 use super::fixtures::{KEY_PASSWORD, KeyDir, STORE_PASSWORD, fixture_bytes, run_shell};
 use super::open::open_with_versions;
 use super::{KeyOrigin, KeySource, SigningKey, open};
@@ -463,20 +465,44 @@ fn unsupported_key_type_is_named() {
 #[test]
 fn algorithm_mismatch_error_lists_supported_algorithms() {
     let dir = KeyDir::new();
-    for (name, requested, supported) in [
-        ("rsa.pem", Algorithm::ES256, "RS256"),
-        ("ec.pem", Algorithm::RS256, "ES256"),
-        ("ec.pem", Algorithm::ES384, "ES256"),
-        ("ec384.pem", Algorithm::ES256, "ES384"),
-        ("rsa.pem", Algorithm::HS256, "RS256"),
-        ("rsa.pem", Algorithm::EdDSA, "RS256"),
+    let rsa = "an RSA key of 2048 bits (RS256, RS384, RS512, PS256, PS384, PS512)";
+    let secret = "a shared secret (JWTSecret, or a JSON Web Key of kty oct";
+    for (name, requested, own, required) in [
+        ("rsa.pem", Algorithm::ES256, rsa, "an EC key on P-256 is required"),
+        ("rsa.pem", Algorithm::ES384, rsa, "an EC key on P-384 is required"),
+        ("ec.pem", Algorithm::RS256, "an EC key on P-256 (ES256)", "an RSA key is required"),
+        ("ec.pem", Algorithm::ES384, "an EC key on P-256 (ES256)", "an EC key on P-384 is required"),
+        ("ec384.pem", Algorithm::PS512, "an EC key on P-384 (ES384)", "an RSA key is required"),
+        ("ec384.pem", Algorithm::ES256, "an EC key on P-384 (ES384)", "an EC key on P-256 is required"),
+        ("rsa.pem", Algorithm::HS256, rsa, secret),
+        ("rsa.pem", Algorithm::HS384, rsa, secret),
+        ("rsa.pem", Algorithm::HS512, rsa, secret),
+        ("rsa.pem", Algorithm::EdDSA, rsa, "an Ed25519 key is required"),
+        ("ed25519.pem", Algorithm::RS256, "an Ed25519 key (EdDSA)", "an RSA key is required"),
     ] {
         let key = open(&dir.fixture(name, None)).unwrap();
         let error = key.select_algorithm(Some(requested)).unwrap_err();
         assert_eq!(error.status(), Status::KeyUnsuitable);
-        assert_message_contains(&error, &format!("({supported}"));
+        assert_message_contains(&error, &format!("with {requested:?}: it is {own}; {required}"));
         assert!(key.sign(requested, b"x").is_err());
     }
+}
+
+#[test]
+fn unrecognized_content_error_lists_formats() {
+    let dir = KeyDir::new();
+    let file = open_error(&dir.source_with_content("text", b"hunter2;", None), Status::KeyStore);
+    assert_message_contains(&file, "is not a recognized key store (JKS, ");
+    let inline = open_error(&KeySource::inline("hunter2;"), Status::KeyStore);
+    assert_message_contains(&inline, "is not a recognized key (PEM, ");
+}
+
+#[cfg(feature = "pkcs11")]
+#[test]
+fn label_of_external_key_is_its_alias() {
+    let key = SigningKey::from_external(&KeySource::inline(""), StubKey { is_detached: false });
+    assert_eq!(key.alias(), None);
+    assert_eq!(key.with_alias("label".to_owned()).alias(), Some("label"));
 }
 
 #[test]
