@@ -66,36 +66,43 @@ fn open_hmac_secret(source: &KeySource, text: &str, now: i64) -> Result<SigningK
 /// Opens the key that `source` selects from the content of a key file.
 fn open_content(source: &KeySource, content: &[u8], now: i64) -> Result<SigningKey> {
     let format = format::detect_or_error(source, content)?;
-    let selected = format::read(source, content, format.read_key);
-    selected.and_then(|parsed| SigningKey::new(source, parsed)).or_else(|error| {
-        if !rotation::may_resolve(source, &error) {
-            return Err(error);
-        }
+    let parsed = format::read(source, content, format.read_key);
+    let selected = parsed.and_then(|parsed| SigningKey::new(source, parsed));
+    let all_keys = || {
         let entries = format::read(source, content, format.read_all_keys).unwrap_or_default();
-        let keys = entries.into_iter().map(|entry| {
+        entries.into_iter().map(|entry| {
             let key = entry.key.and_then(|parsed| SigningKey::new(source, parsed));
             (entry.certificate_alias, key)
-        });
-        rotation::choose(source, candidates(source, keys), now).ok_or(error)
-    })
+        })
+    };
+    choose_instead(source, &selected, now, all_keys).map_or(selected, Ok)
 }
 
 /// Opens the key that `source` selects on a token.
 fn open_on_token(source: &KeySource, uri: &Pkcs11Uri, now: i64) -> Result<SigningKey> {
-    pkcs11::open(source, uri).or_else(|error| {
-        if !rotation::may_resolve(source, &error) {
-            return Err(error);
-        }
-        let keys = pkcs11::list(source, uri).unwrap_or_default().into_iter().map(|(_, key)| (None, key));
-        let chosen = rotation::choose(source, candidates(source, keys), now);
-        let Some(chosen) = chosen else { return Err(error) };
-        // Selected by its label, so that the same key is found if its session is lost.
-        let named = KeySource { alias: chosen.alias().map(str::to_owned), ..source.clone() };
-        let mut key = pkcs11::open(&named, uri)?;
-        key.choice_warning = chosen.choice_warning;
-        key.choice_ends_at = chosen.choice_ends_at;
-        Ok(key)
-    })
+    let selected = pkcs11::open(source, uri);
+    let all_keys = || pkcs11::list(source, uri).unwrap_or_default().into_iter().map(|(_, key)| (None, key));
+    let Some(chosen) = choose_instead(source, &selected, now, all_keys) else { return selected };
+    // Selected by its label, so that the same key is found if its session is lost.
+    let named = KeySource { alias: chosen.alias().map(str::to_owned), ..source.clone() };
+    let mut key = pkcs11::open(&named, uri)?;
+    key.choice_warning = chosen.choice_warning;
+    key.choice_ends_at = chosen.choice_ends_at;
+    Ok(key)
+}
+
+/// The one of `all_keys` that is chosen if `selected` is the error that `source` selects none of several keys.
+fn choose_instead<K>(
+    source: &KeySource,
+    selected: &Result<SigningKey>,
+    now: i64,
+    all_keys: impl FnOnce() -> K,
+) -> Option<SigningKey>
+where
+    K: Iterator<Item = (Option<String>, Result<SigningKey>)>,
+{
+    selected.as_ref().err().filter(|error| rotation::may_resolve(source, error))?;
+    rotation::choose(source, candidates(source, all_keys()), now)
 }
 
 /// The keys that open and match JWTCertificate, if it is set.

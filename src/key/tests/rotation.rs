@@ -96,10 +96,15 @@ fn algorithm_selects_only_key_that_supports_it() {
 
 /// A key in PEM with a certificate from `year` on, for ten years.
 fn pem_with_certificate(year: i32) -> String {
+    pem_with_validity(year, year + 10)
+}
+
+/// A key in PEM with a certificate from the beginning of one year to that of another.
+fn pem_with_validity(from: i32, to: i32) -> String {
     let key = KeyPair::generate().unwrap();
     let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-    parameters.not_before = rcgen::date_time_ymd(year, 1, 1);
-    parameters.not_after = rcgen::date_time_ymd(year + 10, 1, 1);
+    parameters.not_before = rcgen::date_time_ymd(from, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(to, 1, 1);
     format!("{}{}", key.serialize_pem(), parameters.self_signed(&key).unwrap().pem())
 }
 
@@ -123,15 +128,63 @@ fn keys_without_certificate_or_with_equal_dates_stay_ambiguous() {
 }
 
 #[test]
+fn expired_certificate_does_not_compete_with_equally_old_one() {
+    let dir = KeyDir::new();
+    let (short, long) = (pem_with_validity(2020, 2026), pem_with_validity(2020, 2040));
+    let source = dir.source_with_content("two.pem", [short.as_str(), &long].concat().as_bytes(), None);
+    let alone = open_at(&KeySource::inline(&short), MARCH_2026).unwrap();
+    let (_, end) = alone.certificate_info().unwrap().validity;
+    assert_eq!(open_at(&source, end - 1).unwrap_err().status(), Status::KeyNotFound);
+    let key = open_at(&source, end).unwrap();
+    assert!(key.certificate_info().unwrap().not_after.starts_with("2040"), "{key:?}");
+}
+
+#[test]
 fn key_that_does_not_open_is_not_chosen() {
     let dir = KeyDir::new();
     let now = i64::from(u32::MAX);
     let source = dir.fixture("two.jks", Some(STORE_PASSWORD));
-    for (source, alias) in [(source.clone(), "second"), (source.with_key_password(KEY_PASSWORD), "signer")] {
-        let key = open_at(&source, now).unwrap();
-        assert_eq!(key.alias(), Some(alias));
-        assert!(choice_warning(&key, now).is_some(), "{alias}");
+    for (source, alias, algorithm) in [
+        (source.clone(), "second", Algorithm::ES256),
+        (source.with_key_password(KEY_PASSWORD), "signer", Algorithm::RS256),
+    ] {
+        for source in [source.clone(), source.with_algorithm(algorithm)] {
+            let key = open_at(&source, now).unwrap();
+            assert_eq!(key.alias(), Some(alias));
+            assert!(choice_warning(&key, now).is_some(), "{source:?}");
+        }
     }
+}
+
+/// A JSON Web Key Set of shared secrets with these names. A short one supports no algorithm.
+fn secret_set(keys: &[(&str, bool)]) -> KeySource {
+    let key = |(kid, is_long): &(&str, bool)| {
+        let k = if *is_long { "c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3M" } else { "c3Nz" };
+        format!(r#"{{"kty":"oct","kid":"{kid}","k":"{k}"}}"#)
+    };
+    KeySource::inline(&format!(r#"{{"keys":[{}]}}"#, keys.iter().map(key).collect::<Vec<_>>().join(",")))
+}
+
+#[test]
+fn only_usable_key_is_chosen_with_warning() {
+    let key = open_at(&secret_set(&[("short", false), ("long", true)]), 0).unwrap();
+    assert_eq!(key.key_id(), Some("long"));
+    let warning = choice_warning(&key, 0).unwrap();
+    assert!(warning.message().contains("\"long\" is used, because no other key can be used"), "{warning}");
+}
+
+#[test]
+fn jwk_is_chosen_by_exact_kid_alone() {
+    let set = secret_set(&[("same", false), ("same", true), ("other", true)]);
+    let key = open_at(&set.clone().with_key_id("same"), 0).unwrap();
+    assert_eq!((key.key_id(), choice_warning(&key, 0).is_none()), (Some("same"), true));
+    for key_id in ["SAME", "unknown"] {
+        let error = open_at(&set.clone().with_key_id(key_id), 0).unwrap_err();
+        assert_eq!((error.status(), error.option()), (Status::KeyNotFound, Some("JWTKeyID")), "{error}");
+    }
+    // If the kid did not decide, the only long secret would be chosen.
+    let set = secret_set(&[("short", false), ("long", true)]);
+    assert_eq!(open_at(&set.with_key_id("unknown"), 0).unwrap_err().option(), Some("JWTKeyID"));
 }
 
 #[test]
@@ -181,11 +234,13 @@ fn cached_choice_is_renewed_when_newer_certificate_begins() {
 }
 
 #[test]
-fn certificate_ending_within_30_days_is_warning() {
+fn certificate_outside_validity_or_ending_soon_is_warning() {
     let dir = KeyDir::new();
     let key = open_at(&rotated_store(&dir).with_alias("new"), JULY_2026).unwrap();
-    let (_, end) = key.certificate_info().unwrap().validity;
+    let (start, end) = key.certificate_info().unwrap().validity;
     for (now, fragment) in [
+        (start - 1, Some("not valid before 2026-06-01")),
+        (start, None),
         (end - 30 * DAY_SECS - 1, None),
         (end - 30 * DAY_SECS, Some("expires on 2028-05-31")),
         (end - 1, Some("expires on 2028-05-31")),
