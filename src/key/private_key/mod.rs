@@ -316,6 +316,7 @@ pub(super) fn unsupported_key_error(source: &KeySource, kind: &ObjectIdentifier)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::error::Status;
     use crate::key::asn1::tag::{INTEGER, OCTET_STRING, OID, SEQUENCE};
 
     fn header(tag: u8, length: usize) -> Vec<u8> {
@@ -348,6 +349,51 @@ mod tests {
         assert!(is_private_key(&nested_pkcs8(1)));
         for levels in [2, 20_000] {
             assert!(!is_private_key(&nested_pkcs8(levels)), "{levels}");
+        }
+    }
+
+    #[test]
+    fn rsa_key_has_2048_to_8192_bits() {
+        let source = KeySource::inline("");
+        let modulus = |start: &[u8], length: usize| [start, &vec![0; length - start.len()]].concat();
+        for (modulus, bits) in [
+            (modulus(&[0x80], 256), 2048),
+            (modulus(&[0, 0x80], 257), 2048),
+            (modulus(&[0, 0, 0xFF], 259), 2056),
+            (modulus(&[0x80], 1024), 8192),
+        ] {
+            assert_eq!(check_rsa_size(&source, &modulus).unwrap(), bits);
+        }
+        for (modulus, bits) in [
+            (vec![], 0),
+            (modulus(&[0x7F], 256), 2047),
+            (modulus(&[0, 0x40], 257), 2047),
+            (modulus(&[0x01], 1025), 8193),
+        ] {
+            let error = check_rsa_size(&source, &modulus).unwrap_err();
+            assert_eq!(error.status(), Status::KeyUnsuitable);
+            assert!(error.message().contains(&format!("an RSA key of {bits} bits")), "{error}");
+        }
+    }
+
+    #[test]
+    fn algorithms_follow_from_type_and_curve() {
+        let secp256k1 = ObjectIdentifier::new_unwrap("1.3.132.0.10");
+        let pss = [Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
+        for (key_type, curve, expected) in [
+            (RSA, None, RSA_ALGORITHMS.as_slice()),
+            (RSA_PSS, None, &pss),
+            (EC, Some(P256), &[Algorithm::ES256]),
+            (EC, Some(P384), &[Algorithm::ES384]),
+            (EC, Some(secp256k1), &[]),
+            (EC, None, &[]),
+            (ED25519, None, &[Algorithm::EdDSA]),
+            (secp256k1, None, &[]),
+        ] {
+            let encode_oid = |oid: ObjectIdentifier| der::encode_element(OID, &[oid.as_bytes()]);
+            let curve = curve.map_or_else(Default::default, encode_oid);
+            let info = der::encode_sequence(&[&der::encode_sequence(&[&encode_oid(key_type), &curve])]);
+            assert_eq!(algorithms_for_spki(&info).unwrap(), expected, "{key_type} {curve:?}");
         }
     }
 }

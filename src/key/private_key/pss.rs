@@ -36,3 +36,49 @@ fn find_context_element<'a>(fields: &[AnyRef<'a>], number: u32) -> Option<AnyRef
     let field = fields.iter().find(|field| field.tag() == tag)?;
     der::parse_elements(field.value())?.into_iter().next()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::asn1::tag::{CONTEXT_0, CONTEXT_1, INTEGER, OID};
+
+    const MGF1: ObjectIdentifier = oid::parse("1.2.840.113549.1.1.8");
+    const CONTEXT_2: u8 = 0xA2;
+
+    /// Algorithms of a key with these digests of the message and of the mask, and this minimum salt length.
+    fn permitted(
+        digest: ObjectIdentifier,
+        mask: ObjectIdentifier,
+        min_salt: Option<u8>,
+    ) -> &'static [Algorithm] {
+        let encode_oid = |oid: ObjectIdentifier| der::encode_element(OID, &[oid.as_bytes()]);
+        let digest = der::encode_sequence(&[&encode_oid(digest)]);
+        let mask = der::encode_sequence(&[&encode_oid(MGF1), &der::encode_sequence(&[&encode_oid(mask)])]);
+        let salt = min_salt.map(|length| der::encode_element(CONTEXT_2, &[&[INTEGER, 1, length]]));
+        let parameters = der::encode_sequence(&[
+            &der::encode_element(CONTEXT_0, &[&digest]),
+            &der::encode_element(CONTEXT_1, &[&mask]),
+            &salt.unwrap_or_default(),
+        ]);
+        permitted_algorithms(Some(&parameters.as_slice().try_into().unwrap()))
+    }
+
+    #[test]
+    fn salt_is_at_most_as_long_as_digest() {
+        for (digest, salt, algorithms) in PSS_DIGESTS {
+            let salt = u8::try_from(salt).unwrap();
+            assert_eq!(permitted(digest, digest, None), algorithms);
+            assert_eq!(permitted(digest, digest, Some(salt)), algorithms);
+            assert!(permitted(digest, digest, Some(salt + 1)).is_empty(), "{digest}");
+        }
+    }
+
+    #[test]
+    fn mask_has_digest_of_message() {
+        for (digest, ..) in PSS_DIGESTS {
+            for (mask, ..) in PSS_DIGESTS {
+                assert_eq!(permitted(digest, mask, None).is_empty(), digest != mask, "{digest} {mask}");
+            }
+        }
+    }
+}

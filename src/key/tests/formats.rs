@@ -35,7 +35,8 @@ fn pss_key_parameters_restrict_algorithms() {
     assert_eq!(any.select_algorithm(None).unwrap(), Algorithm::PS256);
     assert_eq!(any.select_algorithm(Some(Algorithm::PS512)).unwrap(), Algorithm::PS512);
     let error = any.select_algorithm(Some(Algorithm::RS256)).unwrap_err();
-    assert!(error.message().contains("PS256, PS384, PS512"), "{error}");
+    let own = "an RSA key of 2048 bits for RSASSA-PSS only (PS256, PS384, PS512)";
+    assert!(error.message().contains(own), "{error}");
     assert!(any.sign(Algorithm::RS256, b"x").is_err());
     let sha512 = open(&dir.source("sha512.pem", None)).unwrap();
     assert_eq!(sha512.select_algorithm(None).unwrap(), Algorithm::PS512);
@@ -59,6 +60,39 @@ fn oct_jwk_signs_like_jwt_secret() {
     open_error(&KeySource::inline(&tied), Status::KeyNotFound, &["\"long\" and \"short\""]);
     let short = open(&source.with_alias("short")).unwrap();
     assert_eq!(short.select_algorithm(None).unwrap_err().status(), Status::KeyUnsuitable);
+}
+
+/// The example of RFC 8037 appendix A.1, with additional members.
+fn ed25519_jwk(more: &str) -> String {
+    format!(
+        r#"{{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+            "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"{more}}}"#
+    )
+}
+
+#[test]
+fn jwk_alg_must_fit_its_kty() {
+    let oct = |alg: &str| format!(r#"{{"kty":"oct","k":"c3Nz","alg":"{alg}"}}"#);
+    for alg in ["HS256", "HS384", "HS512"] {
+        assert_eq!(open(&KeySource::inline(&oct(alg))).unwrap().algorithms(), [alg.parse().unwrap()]);
+    }
+    open(&KeySource::inline(&ed25519_jwk(r#","alg":"EdDSA""#))).unwrap();
+    for (jwk, fragment) in [
+        (oct("RS256"), "alg RS256, but it is a shared secret of 24 bits"),
+        (oct("ES256"), "alg ES256, but it is a shared secret of 24 bits"),
+        (ed25519_jwk(r#","alg":"RS256""#), "alg RS256, but it is an Ed25519 key"),
+        (ed25519_jwk(r#","alg":"HS256""#), "alg HS256, but it is an Ed25519 key"),
+    ] {
+        open_error(&KeySource::inline(&jwk), Status::KeyUnsuitable, &[fragment]);
+    }
+}
+
+#[test]
+fn key_pair_in_jwt_secret_is_rejected() {
+    let jwk = ed25519_jwk("");
+    open(&KeySource::inline(&jwk)).unwrap();
+    let error = open_error(&KeySource::hmac_secret(&jwk), Status::KeyUnsuitable, &["set JWTPrivateKey"]);
+    assert_eq!(error.option(), Some("JWTSecret"));
 }
 
 #[test]

@@ -115,6 +115,11 @@ fn hmac_secret_length_determines_algorithms() {
         assert_eq!(key.select_algorithm(Some(strongest)).unwrap(), strongest);
         assert_eq!(key.sign(strongest, b"x").unwrap().len(), length);
     }
+    let all = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
+    for (length, count) in [(31, 0), (32, 1), (47, 1), (48, 2), (63, 2), (64, 3), (65, 3)] {
+        let key = open(&KeySource::hmac_secret(&"s".repeat(length))).unwrap();
+        assert_eq!(key.algorithms(), &all[..count], "{length}");
+    }
 }
 
 #[test]
