@@ -223,6 +223,13 @@ mod tests {
     }
 
     #[test]
+    fn inline_text_has_metadata_without_version() {
+        let (found, version) = MetadataCache::default().get_or_read(&KeySource::inline(FIRST_JSON)).unwrap();
+        assert_eq!(box_client_id(found).as_deref(), Some("first"));
+        assert!(version.is_none());
+    }
+
+    #[test]
     fn absent_metadata_is_cached_too() {
         let dir = KeyDir::new();
         let source = dir.fixture("ec.pem", None);

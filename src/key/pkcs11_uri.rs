@@ -252,6 +252,15 @@ mod tests {
     }
 
     #[test]
+    fn module_path_is_known_only_if_set() {
+        let uri = parse_uri("pkcs11:token=a?module-path=/lib/the%20module.so");
+        assert_eq!(uri.module_path(), Some(Path::new("/lib/the module.so")));
+        for text in ["pkcs11:token=a", "pkcs11:token=a?module-name=softhsm2"] {
+            assert_eq!(parse_uri(text).module_path(), None, "{text}");
+        }
+    }
+
+    #[test]
     fn key_attributes_ignore_order_spelling_and_module() {
         let attributes = |text: &str| {
             let uri = parse_uri(text);

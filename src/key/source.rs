@@ -273,3 +273,53 @@ impl KeySource {
         self.error(KeyError::Unsuitable, self.option(), text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copy_without_secrets_keeps_the_rest() {
+        let with_passwords =
+            |source: KeySource| source.with_password("hunter2").with_key_password("hunter2").with_alias("a");
+        for (source, expected) in [
+            (KeySource::inline("hunter2"), KeySource::inline("")),
+            (KeySource::hmac_secret("hunter2"), KeySource::hmac_secret("")),
+        ] {
+            assert_eq!(with_passwords(source).without_secrets(), expected.with_alias("a"));
+        }
+        let file = KeySource {
+            origin: KeyOrigin::File(ConfiguredPath::new("/a".to_owned())),
+            ..KeySource::inline("")
+        };
+        assert_eq!(with_passwords(file.clone()).without_secrets(), file.with_alias("a"));
+    }
+
+    #[test]
+    fn enclosed_password_is_noted_for_its_option() {
+        let source = KeySource::inline("");
+        assert_eq!(source.enclosure_note("JWTCertPassword"), "");
+        for (password, expected) in [
+            ("\"a\"", Some("quotation marks")),
+            ("'a'", Some("quotation marks")),
+            ("{a}", Some("braces")),
+            ("\"a", None),
+            ("a'", None),
+            ("\"a'", None),
+            ("\"", None),
+            ("a", None),
+        ] {
+            for (source, option, other) in [
+                (source.clone().with_password(password), "JWTCertPassword", "JWTCertKeyPassword"),
+                (source.clone().with_key_password(password), "JWTCertKeyPassword", "JWTCertPassword"),
+            ] {
+                let note = source.enclosure_note(option);
+                match expected {
+                    Some(mark) => assert!(note.contains(mark), "{password}: {note}"),
+                    None => assert_eq!(note, "", "{password}"),
+                }
+                assert_eq!(source.enclosure_note(other), "");
+            }
+        }
+    }
+}

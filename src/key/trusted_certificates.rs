@@ -25,3 +25,23 @@ pub fn read_trusted_certificates(source: &KeySource, content: Zeroizing<Vec<u8>>
         None => TrustedCertificates::Pem(content),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn certificate_in_der_is_read_unchanged() {
+        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+        // Its name is not unescaped as PEM would be.
+        parameters.distinguished_name.push(DnType::CommonName, r"-----BEGIN X-----\n");
+        let certificate = parameters.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let content = Zeroizing::new(certificate.der().to_vec());
+        match read_trusted_certificates(&KeySource::inline(""), content) {
+            TrustedCertificates::Found(found) => assert_eq!(found.unwrap(), [certificate.der().to_vec()]),
+            TrustedCertificates::Pem(_) => panic!("not recognized"),
+        }
+    }
+}

@@ -74,3 +74,55 @@ pub(in crate::key) fn build_for_public_key(
     }
     chain
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair};
+
+    use super::*;
+
+    fn named(name: &str) -> (CertificateParams, KeyPair) {
+        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        (parameters, KeyPair::generate().unwrap())
+    }
+
+    fn self_signed(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+        let (parameters, key) = named(name);
+        CertifiedIssuer::self_signed(parameters, key).unwrap()
+    }
+
+    fn issued_by(
+        issuer: &CertifiedIssuer<'static, KeyPair>,
+        name: &str,
+    ) -> CertifiedIssuer<'static, KeyPair> {
+        let (parameters, key) = named(name);
+        CertifiedIssuer::signed_by(parameters, key, issuer).unwrap()
+    }
+
+    #[test]
+    fn chain_is_built_from_any_order() {
+        let root = self_signed("root");
+        let intermediate = issued_by(&root, "intermediate");
+        let leaf = issued_by(&intermediate, "leaf");
+        let chain = [&leaf, &intermediate, &root].map(|certificate| certificate.der().clone());
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let certificates: Vec<_> = order.iter().map(|index: &usize| chain[*index].to_vec()).collect();
+            assert_eq!(build_from_leaf(&certificates), chain, "{order:?}");
+            let public_key = extract_public_key(&chain[1]).unwrap().1;
+            assert_eq!(build_for_public_key(&public_key, &certificates), chain[1..], "{order:?}");
+        }
+    }
+
+    #[test]
+    fn certificates_of_others_are_not_in_chain() {
+        let (root, other, namesake) = (self_signed("root"), self_signed("other"), self_signed("root"));
+        let leaf = issued_by(&root, "leaf");
+        let all = [&other, &root, &namesake, &leaf].map(|certificate| certificate.der().to_vec());
+        let public_key = |certificate: &[u8]| extract_public_key(certificate).unwrap().1;
+        let chain = build_for_public_key(&public_key(leaf.der()), &all);
+        assert_eq!(chain, [leaf.der().clone(), root.der().clone()]);
+        let alone = build_for_public_key(&public_key(namesake.der()), &all);
+        assert_eq!(alone, [namesake.der().clone()]);
+    }
+}
