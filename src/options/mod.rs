@@ -254,25 +254,27 @@ impl Options {
     /// Loads the data source, by the rules of ODBC's SQLDriverConnect: of DSN and FILEDSN the first one is
     /// used, and a DSN after DRIVER is ignored.
     fn load_data_source(&mut self, environment: &dyn Environment) -> Result<()> {
-        let position = |name| {
-            self.get(name).and_then(|_| self.given.iter().position(|given| *given == GivenName::Option(name)))
+        let locates = |id: &OptionId| {
+            matches!(id, OptionId::Driver | OptionId::DSN | OptionId::FILEDSN) && self.get(*id).is_some()
         };
-        let driver = position(OptionId::Driver);
-        let source = match (position(OptionId::DSN), position(OptionId::FILEDSN)) {
-            (None, None) => return Ok(()),
-            (dsn, Some(file)) if dsn.is_none_or(|dsn| file < dsn) => {
-                self.warn_ignored(dsn.map(|_| OptionId::DSN), "FILEDSN precedes it");
-                self.load_file_dsn(environment)?
+        let given = self.given.iter().filter_map(|name| match name {
+            GivenName::Option(id) => Some(*id),
+            GivenName::Keyword(_) => None,
+        });
+        let order: Vec<_> = given.filter(locates).collect();
+        let mut sources = order.iter().copied().filter(|id| *id != OptionId::Driver);
+        let Some(first) = sources.next() else { return Ok(()) };
+        let source = if first == OptionId::FILEDSN {
+            self.warn_ignored(sources.next(), "FILEDSN precedes it");
+            self.load_file_dsn(environment)?
+        } else {
+            self.warn_ignored(sources.next(), "DSN precedes it");
+            if order.first() == Some(&OptionId::Driver) {
+                self.warn_ignored(Some(OptionId::DSN), "DRIVER precedes it");
+                return Ok(());
             }
-            (dsn, file) => {
-                self.warn_ignored(file.map(|_| OptionId::FILEDSN), "DSN precedes it");
-                if driver.is_some() && driver < dsn {
-                    self.warn_ignored(Some(OptionId::DSN), "DRIVER precedes it");
-                    return Ok(());
-                }
-                let name = self.trimmed_text(OptionId::DSN);
-                data_source::load_dsn(&name, &self.driver.keywords, environment)?
-            }
+            let name = self.trimmed_text(OptionId::DSN);
+            data_source::load_dsn(&name, &self.driver.keywords, environment)?
         };
         self.data_source_label = Some(source.label);
         self.warnings.extend(source.warnings);
