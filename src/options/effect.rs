@@ -189,12 +189,10 @@ impl OptionEffect {
             | EffectKind::KeyAccess
             | EffectKind::Transport => "",
         };
-        let methods: Vec<_> = self.separates.iter().copied().flatten().copied().collect();
-        match methods.as_slice() {
-            [] => "no".to_owned(),
-            _ if self.separates == ALL => format!("{prefix}yes"),
-            methods => format!("{prefix}{}", method_numbers(methods.iter().copied())),
+        if self.separates == ALL {
+            return format!("{prefix}yes");
         }
+        format!("{prefix}{}", method_numbers(self.separates.iter().copied().flatten().copied()))
     }
 }
 
