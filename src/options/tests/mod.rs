@@ -1,6 +1,10 @@
 #[cfg(test)]
 pub(super) mod data_sources;
 #[cfg(test)]
+pub(super) mod key_file;
+#[cfg(test)]
+pub(super) mod policy;
+#[cfg(test)]
 pub(super) mod rest_model;
 
 use super::*;
