@@ -12,7 +12,7 @@ SKIPPED=(
     # AWS-LC.
     key::crypto::integrity key::crypto::weak_encryption key::crypto::cipher::mode key::crypto::pbe
     # Megabytes of text, or hundreds of requests, take minutes.
-    options::connection_string::tests::syntax_error_has_offset_and_name_before_it options::ini::tests::line_length_is_unlimited
+    options::connection_string::tests::longest_string_parses_longer_is_error options::ini::tests::line_length_is_unlimited
     options::syntax_error::tests::option_is_named_before_offset eviction local_and_throttled_failures_are_not_cached
 )
 scripts/setup.sh build miri

@@ -254,8 +254,17 @@ mod tests {
             let found = (error.kind, error.offset, error.name.as_deref(), error.preceding.len());
             assert_eq!(found, (kind, offset, name, preceding), "{text}");
         }
-        let too_long = parse(&"a".repeat(MAX_STRING_LEN + 1)).unwrap_err();
-        assert_eq!(too_long.kind, SyntaxErrorKind::TooLong(MAX_STRING_LEN + 1));
+    }
+
+    #[test]
+    fn longest_string_parses_longer_is_error() {
+        let value = "a".repeat(MAX_STRING_LEN - 2);
+        assert_eq!(parse_pairs(&format!("A={value}")), single_pair("A", &value));
+        for (character, offset) in [("a", MAX_STRING_LEN), ("ä", MAX_STRING_LEN / 2)] {
+            let text = character.repeat(offset + 1);
+            let error = parse(&text).unwrap_err();
+            assert_eq!((error.kind, error.offset), (SyntaxErrorKind::TooLong(text.len()), offset));
+        }
     }
 
     #[test]

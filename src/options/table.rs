@@ -524,5 +524,28 @@ mod tests {
         assert_eq!(find_similar("ClaimIssuer").unwrap().id, OptionId::ClaimsIssuer);
         assert_eq!(find_similar("JWTCertPasword").unwrap().id, OptionId::JWTCertPassword);
         assert!(find_similar("Zebra").is_none());
+        // Three of ten characters differ.
+        assert!(find_similar("TrustQQQre").is_none());
+        assert_eq!(find_similar("TrustQQore").unwrap().id, OptionId::TrustStore);
+    }
+
+    #[test]
+    fn value_must_have_type_of_option() {
+        let number = OptionType::Number(1, 10);
+        let choice = OptionType::Choice(&["Process", "Connection"]);
+        for (option_type, accepted, rejected) in [
+            (OptionType::Bool, &["0", "1"][..], &["", "2", "01", "true"][..]),
+            (number, &["1", "10"], &["0", "11", "1.5", "x"]),
+            (choice, &["process", "Connection"], &["", "Processes"]),
+            (OptionType::Time, &["2026-08-21T10:00:00Z"], &["2026-08-21T10:00:00"]),
+            (OptionType::Text, &["", "a"], &[]),
+        ] {
+            for value in accepted {
+                assert!(option_type.accepts(value), "{option_type:?} {value}");
+            }
+            for value in rejected {
+                assert!(!option_type.accepts(value), "{option_type:?} {value}");
+            }
+        }
     }
 }

@@ -67,6 +67,8 @@ fn invisible_character_in_option_name_is_named() {
         ("Claims\u{200b}Issuer", "U+200B (zero width space); did you mean ClaimsIssuer?"),
         ("\u{a0}cliss", "U+00A0 (no-break space); did you mean ClaimsIssuer?"),
         ("Client ID", "U+0020 (space); did you mean ClientID?"),
+        (&format!("Client{}ID", " ".repeat(56)), "U+0020 (space); did you mean ClientID?"),
+        (&format!("Client{}ID", " ".repeat(57)), "is ignored"),
     ] {
         let warnings = Options::parse(&format!("{name}=a")).unwrap().warnings();
         assert!(warnings[0].message().ends_with(shown), "{}", warnings[0]);
@@ -80,6 +82,7 @@ fn value_that_ends_early_or_late_is_warning() {
         ("pwd={{hello}} ; Scope = x;User={u}", "Password"),
         ("ClaimsSubject='hello;world=x'", "ClaimsSubject"),
         ("Scope=\"hello", "Scope"),
+        ("Scope='", "Scope"),
     ] {
         let warnings = Options::parse(text).unwrap().warnings();
         let named: Vec<_> = warnings.iter().filter(|warning| warning.option() == Some(option)).collect();
@@ -107,6 +110,18 @@ fn unbraced_password_remainder_is_not_shown() {
     assert!(unknown.message().contains("ProxyPasswort"), "{unknown}");
     assert!(!end.message().contains("ter2"), "{end}");
     assert!(zebra.message().contains("Zebra"), "{zebra}");
+}
+
+#[test]
+fn unbraced_pkcs11_uri_remainder_is_not_shown() {
+    let warnings = |text: &str| Options::parse(text).unwrap().warnings();
+    for uri in ["pkcs11:token=a;hunter2=x", "'pkcs11:token=a;hunter2=x'"] {
+        let warnings = warnings(&format!("JWTCertStore={uri}"));
+        assert_eq!(warnings.last().unwrap().option(), Some("JWTCertStore"), "{warnings:?}");
+        assert!(!format!("{warnings:?}").contains("hunter2"), "{warnings:?}");
+    }
+    let [zebra] = &warnings("JWTCertStore={pkcs11:token=a};Zebra=x")[..] else { panic!("one warning") };
+    assert_eq!(zebra.option(), Some("Zebra"));
 }
 
 #[test]
