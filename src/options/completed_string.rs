@@ -159,6 +159,21 @@ mod tests {
     }
 
     #[test]
+    fn completed_string_excludes_secret_in_other_option() {
+        for secret in [
+            "pkcs11:object=a?pin-value=hunter2",
+            "-----BEGIN PRIVATE KEY-----hunter2",
+            "{\"kty\":\"oct\",\"k\":\"hunter2\"}",
+            "https://me:hunter2@a.example/",
+        ] {
+            let mut options = open("ClaimsIssuer=me");
+            options.set(&[("JWTCertStore", secret)]).unwrap();
+            assert_eq!(options.completed_connection_string(false, &[]).reveal(), "ClaimsIssuer=me;");
+            assert!(options.completed_connection_string(true, &[]).reveal().contains("hunter2"), "{secret}");
+        }
+    }
+
+    #[test]
     fn option_override_replaces_or_removes_option() {
         let options = open("AccessToken=old;RefreshToken=r;Scope=a");
         let overrides = [

@@ -66,6 +66,9 @@ fn user_dsn_section_replaces_system_section() {
         OdbcFixture::new("[Sales]\nScope=user", "[sales]\nScope=system\ncliss=system\n[Other]\nScope=other");
     let options = fixture.open("DSN=SALES");
     assert_eq!(scope(&options), Some("user"));
+    let file = fixture.folder.path().join("home/.odbc.ini");
+    let label = format!("DSN \"SALES\" in {}", file.display());
+    assert_eq!(options.data_source_label(), Some(label.as_str()));
     assert_eq!(options.get(OptionId::ClaimsIssuer), None);
     let value = options.get(OptionId::Scope).unwrap();
     assert_eq!(value.origin, OptionOrigin::Dsn);
@@ -217,6 +220,7 @@ fn unknown_name_in_dsn_is_shown_unless_part_of_key() {
         ("aGVsbG8gd29ybGQ=", None),
         ("MIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nserver=x", None),
         ("abcdefghijklmnopqrstuvwxyzabcdefg=x", None),
+        ("abcdefghijklmnopqrstuvwxyzabcdef=x", Some("abcdefghijklmnopqrstuvwxyzabcdef")),
         ("a+b/c=x", None),
         ("a1B=x", None),
     ] {
@@ -266,6 +270,17 @@ fn invalid_dsn_lines_warn_without_content() {
     let wrong = wrong_value_error(spec, options.get(OptionId::LoginTimeout).unwrap());
     assert!(wrong.message().contains("line 11 of "), "{wrong}");
     assert!(!format!("{messages:?}{wrong}{options:?}").contains("hunter2"));
+}
+
+#[test]
+fn invalid_line_warning_names_dsn_or_filedsn() {
+    let fixture = OdbcFixture::new("[a]\nhunter2\n", "");
+    let file = fixture.write("f.dsn", "[ODBC]\nhunter2\n");
+    for (string, option) in [("DSN=a", "DSN"), (&format!("FILEDSN={file}"), "FILEDSN")] {
+        let warnings = fixture.open(string).warnings();
+        let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+        assert_eq!((warning.sqlstate(), warning.option()), ("01000", Some(option)), "{warning}");
+    }
 }
 
 #[test]

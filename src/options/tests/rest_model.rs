@@ -46,6 +46,19 @@ fn older_syntax_is_parsed_with_comments() {
 }
 
 #[test]
+fn comment_begins_at_two_slashes_outside_strings() {
+    for model in [
+        "// \"#scope\": 1\n{\"#scope\": \"a//b\"}",
+        "{\"#scope\": \"a//b\"// \"\n}",
+        "{\"#scope\": \"a//b\",//\n\"#hostname\": \"a.example\"/////\n}",
+    ] {
+        let options = open(model, "");
+        assert_eq!(options.errors(), [], "{model}");
+        assert_eq!(value_of(&options, OptionId::Scope), Some("a//b"), "{model}");
+    }
+}
+
+#[test]
 fn newer_syntax_overrides_older() {
     let model = r##"{"#scope": "old", "#options": {
         "authenticationmethod": {"choices": "OAuth2,BearerToken", "default": "OAuth2"},
@@ -140,7 +153,7 @@ fn model_must_not_set_headers_of_http_client() {
 fn invalid_model_error_has_position_without_content() {
     for (model, fragment) in [
         ("{\n  \"hunter2\": // why\n   hunter2}", "line 3, column 4"),
-        ("{\"hunter2\": {", "line 1, column 13"),
+        ("{\"hunter2\": {", "unexpected end of file at line 1, column 13"),
         ("", "line 1, column 0"),
         ("[\"hunter2\"]", "is not a JSON object at line 1"),
         ("{} hunter2", "line 1, column 4"),
