@@ -156,6 +156,44 @@ fn unset_claims_are_omitted() {
     assert_eq!(names, ["exp", "iat", "iss", "jti"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn assertion_file_of_others_is_error_if_checked() {
+    use std::cell::RefCell;
+    use std::os::unix::fs::PermissionsExt;
+
+    use crate::base::file::ConfiguredPath;
+
+    let dir = KeyDir::new();
+    let path = dir.file_path("assertion");
+    std::fs::write(&path, "e30.e30.c2ln").unwrap();
+    let location = ConfiguredPath::new(path.to_str().unwrap().to_owned());
+    for (mode, check, is_error, warning_count) in
+        [(0o644, true, true, 0), (0o644, false, false, 1), (0o600, true, false, 0)]
+    {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let warnings = RefCell::new(Vec::new());
+        let result = read_assertion_file(&location, check, &|warning| warnings.borrow_mut().push(warning));
+        let status = result.err().map(|error| error.status());
+        assert_eq!(status, is_error.then_some(Status::KeyStore), "{mode:o} {check}");
+        assert_eq!(warnings.into_inner().len(), warning_count, "{mode:o} {check}");
+    }
+}
+
+/// A buffer that grows leaves a copy of its content in freed memory.
+#[test]
+fn computed_capacity_is_length_of_text() {
+    let members = raw_object(r#"{"a":1,"bc":"d\u00e9","e":[2, 3]}"#);
+    let mut object = ObjectWriter::with_capacity(0);
+    members.write_to(&mut object);
+    // The opening brace replaces the first comma.
+    assert_eq!(object.finish().len(), members.serialized_len() + 1);
+    for length in 0..7 {
+        let part = vec![0; length];
+        assert_eq!(encoded_part_len(&part), URL_SAFE_NO_PAD.encode(part).len() + 1);
+    }
+}
+
 #[test]
 fn jti_is_unique_with_128_bits() {
     let ids: std::collections::HashSet<String> = (0..20)
