@@ -160,6 +160,34 @@ fn user_ini_section_hides_system_section() {
 }
 
 #[test]
+fn empty_variables_leave_default_directories() {
+    let home = TestDir::new();
+    let variables = [
+        ("HOME", home.0.path()),
+        ("ODBCSYSINI", Path::new("")),
+        ("FILEDSNPATH", Path::new("")),
+        ("ODBCINSTINI", Path::new("/nowhere/none.ini")),
+    ];
+    let missing = open_in_child("FILEDSN=nobody", &variables);
+    assert!(missing.starts_with("IM002 FILEDSN "), "{missing}");
+    for folder in ["/etc", "/etc/unixODBC"] {
+        let file = format!("{folder}/ODBCDataSources/nobody.dsn (does not exist)");
+        assert!(missing.contains(&file), "{missing}");
+    }
+}
+
+#[test]
+fn secret_reference_to_empty_variable_is_error() {
+    let dir = TestDir::with_user_ini("[a]\nam=50\nAccessToken=env:AUTHGRANT_TEST_SECRET\n");
+    for (value, expected) in [("", "HY024 AccessToken "), ("hunter2", "token")] {
+        let variables = [("HOME", dir.0.path()), ("AUTHGRANT_TEST_SECRET", Path::new(value))];
+        let outcome = open_in_child("DSN=a", &variables);
+        assert!(outcome.starts_with(expected), "{outcome}");
+        assert_eq!(outcome.contains("is empty"), value.is_empty(), "{outcome}");
+    }
+}
+
+#[test]
 fn connection_string_overrides_and_unsets_dsn() {
     let server = start_mock_server(Config::http());
     let dir = TestDir::with_user_ini(&dsn_section("Sales", &server).replace("= secret", "= wrong"));
