@@ -75,13 +75,16 @@ pub(in crate::key) fn is_weak(oid: &ObjectIdentifier) -> bool {
     weak_oids.contains(oid) || weak_cipher || (has_weak_prefix && !STRONG_SCHEMES.contains(&dotted.as_str()))
 }
 
-/// Whether this build lacks the algorithm: without `legacy-ciphers`, all weak and all rare algorithms.
+/// Whether this build lacks the algorithm.
 pub(in crate::key) fn is_compiled_out(oid: &ObjectIdentifier) -> bool {
-    let is_rare = || {
-        let digests = [BLAKE2B, BLAKE2S, RIPEMD160, SM3, HMAC_SM3, WHIRLPOOL];
-        digests.contains(oid) || cipher::find_by_oid(oid).is_some_and(|known| !known.cipher.is_built_in())
-    };
-    !cfg!(feature = "legacy-ciphers") && (is_weak(oid) || is_rare())
+    !cfg!(feature = "legacy-ciphers") && is_legacy(oid)
+}
+
+/// Whether the algorithm is available only with the feature `legacy-ciphers`: all weak and all rare ones.
+fn is_legacy(oid: &ObjectIdentifier) -> bool {
+    let rare_digests = [BLAKE2B, BLAKE2S, RIPEMD160, SM3, HMAC_SM3, WHIRLPOOL];
+    let rare_cipher = cipher::find_by_oid(oid).is_some_and(|known| !known.cipher.is_built_in());
+    is_weak(oid) || rare_digests.contains(oid) || rare_cipher
 }
 
 /// Says that the algorithm is not supported, for messages.
@@ -110,6 +113,40 @@ mod tests {
         ] {
             let oid = oid::parse(dotted);
             assert_eq!((display_name(&oid).as_str(), is_weak(&oid)), (name, weak));
+        }
+    }
+
+    #[test]
+    fn only_aes_cbc_and_sha_are_not_legacy() {
+        for (dotted, legacy) in [
+            ("2.16.840.1.101.3.4.1.2", false),
+            ("2.16.840.1.101.3.4.1.42", false),
+            ("1.2.840.113549.1.5.12", false),
+            ("1.2.840.113549.1.5.13", false),
+            ("1.3.6.1.4.1.11591.4.11", false),
+            ("1.3.14.3.2.26", false),
+            ("1.2.840.113549.2.9", false),
+            ("2.16.840.1.101.3.4.2.10", false),
+            // Modes and ciphers that are rare: AES-256-CFB, AES-128-WRAP-PAD, CAMELLIA-128-CBC, SM4-CBC.
+            ("2.16.840.1.101.3.4.1.44", true),
+            ("2.16.840.1.101.3.4.1.8", true),
+            ("1.2.392.200011.61.1.1.1.2", true),
+            ("1.2.156.10197.1.104.2", true),
+            // Weak ones: AES-256-ECB, 3DES, RC4, two schemes, MD5.
+            ("2.16.840.1.101.3.4.1.41", true),
+            ("1.2.840.113549.3.7", true),
+            ("1.2.840.113549.3.4", true),
+            ("1.2.840.113549.1.5.3", true),
+            ("1.2.840.113549.1.12.1.3", true),
+            ("1.2.840.113549.2.5", true),
+            // Rare digests.
+            ("1.3.6.1.4.1.1722.12.2.1.16", true),
+            ("1.3.36.3.2.1", true),
+            ("1.2.156.10197.1.401.2", true),
+        ] {
+            let oid = oid::parse(dotted);
+            let is_available = cfg!(feature = "legacy-ciphers") || !legacy;
+            assert_eq!((is_legacy(&oid), !is_compiled_out(&oid)), (legacy, is_available), "{dotted}");
         }
     }
 }
