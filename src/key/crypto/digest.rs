@@ -294,4 +294,62 @@ mod tests {
         }
         assert_eq!(DigestAlgorithm::from_hmac_oid(&oid::MD5), None);
     }
+
+    /// By OID: digest, first bytes of the digest of `abc` and of PBKDF2 with the password `password`, the salt
+    /// `salt` and two iterations. Both are by OpenSSL 3; those of SHA-1 are also in RFC 3174 section 7.3 and
+    /// RFC 6070 section 2.
+    #[test]
+    fn digests_match_openssl() {
+        use DigestAlgorithm::*;
+        use LegacyDigest::*;
+        for (dotted, algorithm, digest, key) in [
+            ("1.3.14.3.2.26", Sha1, 0xa999_3e36, 0xea6c_014d),
+            ("2.16.840.1.101.3.4.2.4", Sha224, 0x2309_7d22, 0x9320_0ffa),
+            ("2.16.840.1.101.3.4.2.1", Sha256, 0xba78_16bf, 0xae4d_0c95),
+            ("2.16.840.1.101.3.4.2.2", Sha384, 0xcb00_753f, 0x54f7_75c6),
+            ("2.16.840.1.101.3.4.2.3", Sha512, 0xddaf_35a1, 0xe1d9_c16a),
+            ("2.16.840.1.101.3.4.2.5", Sha512_224, 0x4634_270f, 0xb887_8ac5),
+            ("2.16.840.1.101.3.4.2.6", Sha512_256, 0x5304_8e26, 0xfcfd_108c),
+            ("2.16.840.1.101.3.4.2.7", Sha3_224, 0xe642_824c, 0x7979_d7e0),
+            ("2.16.840.1.101.3.4.2.8", Sha3_256, 0x3a98_5da7, 0x4c91_5bae),
+            ("2.16.840.1.101.3.4.2.9", Sha3_384, 0xec01_4982, 0x0a16_3df9),
+            ("2.16.840.1.101.3.4.2.10", Sha3_512, 0xb751_850b, 0xd682_4ab1),
+            ("1.3.6.1.4.1.1722.12.2.1.16", Legacy(Blake2b), 0xba80_a53f, 0x40b7_7cc2),
+            ("1.3.6.1.4.1.1722.12.2.2.8", Legacy(Blake2s), 0x508c_5e8c, 0x7b88_e65e),
+            ("1.2.840.113549.2.4", Legacy(Md4), 0xa448_017a, 0x772c_0493),
+            ("1.2.840.113549.2.5", Legacy(Md5), 0x9001_5098, 0x0424_07b5),
+            ("1.3.36.3.2.1", Legacy(Ripemd160), 0x8eb2_08f7, 0x768d_cc27),
+            ("1.2.156.10197.1.401", Legacy(Sm3), 0x66c7_f0f4, 0xfee7_23a2),
+            ("1.0.10118.3.0.55", Legacy(Whirlpool), 0x4e24_48a4, 0x110b_2e42),
+        ] {
+            assert_eq!(DigestAlgorithm::from_oid(&oid::parse(dotted)), Some(algorithm), "{dotted}");
+            let found = algorithm.iterate(b"abc", b"", 1);
+            assert_eq!(found[..4], u32::to_be_bytes(digest), "{algorithm:?}");
+            let mut found = [0; 20];
+            algorithm.pbkdf2(b"password", b"salt", 2, &mut found);
+            assert_eq!(found[..4], u32::to_be_bytes(key), "{algorithm:?}");
+        }
+        assert_eq!(DigestAlgorithm::from_oid(&oid::HMAC_MD5), None);
+    }
+
+    /// The last test vector of RFC 6070 section 2 but one, whose key is longer than the digest.
+    #[test]
+    fn pbkdf2_of_both_libraries_agrees() {
+        let (password, salt) = (b"passwordPASSWORDpassword", b"saltSALTsaltSALTsaltSALTsaltSALTsalt");
+        let derive = |algorithm: DigestAlgorithm| {
+            let (mut fast, mut generic) = ([0; 100], [0; 100]);
+            algorithm.pbkdf2(password, salt, 4096, &mut fast);
+            dispatch_digest!(algorithm, pbkdf2(password, salt, 4096, &mut generic));
+            assert_eq!(fast, generic, "{algorithm:?}");
+            fast
+        };
+        let expected = [
+            0x3d, 0x2e, 0xec, 0x4f, 0xe4, 0x1c, 0x84, 0x9b, 0x80, 0xc8, 0xd8, 0x36, 0x62, 0xc0, 0xe4, 0x4a,
+            0x8b, 0x29, 0x1a, 0x96, 0x4c, 0xf2, 0xf0, 0x70, 0x38,
+        ];
+        assert_eq!(derive(DigestAlgorithm::Sha1)[..25], expected);
+        for algorithm in [DigestAlgorithm::Sha256, DigestAlgorithm::Sha384, DigestAlgorithm::Sha512] {
+            derive(algorithm);
+        }
+    }
 }
