@@ -61,3 +61,30 @@ fn encode_latin1(text: &str) -> Option<PasswordBytes> {
     }
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn password_has_encodings_of_old_programs() {
+        let encode = |text: &str| {
+            let password = PasswordEncodings::new(text);
+            let to_vec = |encodings: &[PasswordBytes]| encodings.iter().map(|bytes| bytes.to_vec()).collect();
+            (to_vec(password.bmp()), to_vec(password.bytes()))
+        };
+        let expect = |bmp: &[&[u8]], bytes: &[&[u8]]| -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+            let to_vec = |encodings: &[&[u8]]| encodings.iter().map(|bytes| bytes.to_vec()).collect();
+            (to_vec(bmp), to_vec(bytes))
+        };
+        assert_eq!(encode(""), expect(&[&[0, 0], &[]], &[&[]]));
+        assert_eq!(encode("ab"), expect(&[&[0, b'a', 0, b'b', 0, 0]], &[b"ab"]));
+        let e_acute = expect(&[&[0, 0xE9, 0, 0], &[0, 0xC3, 0, 0xA9, 0, 0]], &[&[0xC3, 0xA9], &[0xE9]]);
+        assert_eq!(encode("é"), e_acute);
+        // Not in ISO 8859-1.
+        let euro = expect(&[&[0x20, 0xAC, 0, 0], &[0, 0xE2, 0, 0x82, 0, 0xAC, 0, 0]], &[&[0xE2, 0x82, 0xAC]]);
+        assert_eq!(encode("€"), euro);
+        // A surrogate pair.
+        assert_eq!(PasswordEncodings::new("😀").bmp()[0][..], [0xD8, 0x3D, 0xDE, 0x00, 0, 0]);
+    }
+}
