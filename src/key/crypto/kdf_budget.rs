@@ -9,7 +9,7 @@ const MAX_ITERATIONS: u64 = 2_000_000;
 /// password to be tried in many encodings does not block a call for five seconds: about three seconds in
 /// units of 0.1 µs ([`KdfCost::unit_cost`]), measured with five programs on two processors. A fuzz target, which
 /// opens a file thousands of times, has two milliseconds.
-const MAX_TOTAL_COST: u64 = if cfg!(fuzzing) { 20_000 } else { 32_000_000 };
+pub(super) const MAX_TOTAL_COST: u64 = if cfg!(fuzzing) { 20_000 } else { 32_000_000 };
 
 const MAX_SCRYPT_BYTES: u64 = 64 * 1024 * 1024;
 

@@ -120,9 +120,9 @@ impl EncryptionScheme {
     }
 
     fn cost(&self) -> KdfCost {
-        let iv_len = if self.iv.is_none() { self.cipher.iv_len() } else { 0 };
         let mut cost = self.kdf.cost(self.key_length);
-        if matches!(self.kdf.algorithm, KdfAlgorithm::Pkcs12) && iv_len > 0 {
+        // The IV is derived separately, from one digest.
+        if matches!(self.kdf.algorithm, KdfAlgorithm::Pkcs12) && self.cipher.iv_len() > 0 {
             cost.output_blocks = cost.output_blocks.saturating_add(1);
         }
         cost
@@ -356,6 +356,7 @@ mod tests {
     use super::*;
     use crate::key::asn1::der::{encode_element, encode_integer, encode_sequence};
     use crate::key::asn1::tag::OID;
+    use crate::key::crypto::kdf_budget::MAX_TOTAL_COST;
 
     type Der = Zeroizing<Vec<u8>>;
 
@@ -367,11 +368,29 @@ mod tests {
         encode_element(OCTET_STRING, &[&vec![7; length]])
     }
 
-    /// Parses PBES2 with this key derivation and AES-256-CBC.
-    fn parse_aes_scheme(kdf: &Der, iv_len: usize) -> Result<(), DecryptError> {
+    fn parse_scheme(scheme: &Der) -> Result<EncryptionScheme, DecryptError> {
+        EncryptionScheme::parse(BerElement::parse_sequence(scheme).unwrap(), false)
+    }
+
+    /// PBES2 with this key derivation and AES-256-CBC.
+    fn aes_scheme(kdf: &Der, iv_len: usize) -> Der {
         let aes = algorithm(&oid::parse("2.16.840.1.101.3.4.1.42"), &octets(iv_len));
-        let scheme = algorithm(&PBES2, &encode_sequence(&[kdf, &aes]));
-        EncryptionScheme::parse(BerElement::parse_sequence(&scheme).unwrap(), false).map(|_| ())
+        algorithm(&PBES2, &encode_sequence(&[kdf, &aes]))
+    }
+
+    fn parse_aes_scheme(kdf: &Der, iv_len: usize) -> Result<(), DecryptError> {
+        parse_scheme(&aes_scheme(kdf, iv_len)).map(|_| ())
+    }
+
+    /// PBKDF2 with nine iterations of the HMAC with this OID.
+    fn pbkdf2(hmac: &str) -> Der {
+        let prf = algorithm(&oid::parse(hmac), &[]);
+        algorithm(&PBKDF2, &encode_sequence(&[&octets(8), &encode_integer(&[9]), &prf]))
+    }
+
+    fn scrypt(n: u8, r: u8, p: u8) -> Der {
+        let [n, r, p] = [n, r, p].map(|number| encode_integer(&[number]));
+        algorithm(&SCRYPT, &encode_sequence(&[&octets(8), &n, &r, &p]))
     }
 
     #[test]
@@ -389,13 +408,111 @@ mod tests {
 
     #[test]
     fn scrypt_cost_must_be_power_of_two() {
-        let kdf = |n: u8| {
-            let [n, r, p] = [n, 8, 1].map(|number| encode_integer(&[number]));
-            algorithm(&SCRYPT, &encode_sequence(&[&octets(8), &n, &r, &p]))
-        };
-        assert_eq!(parse_aes_scheme(&kdf(16), 16), Ok(()));
+        assert_eq!(parse_aes_scheme(&scrypt(16, 8, 1), 16), Ok(()));
         for n in [0, 15, 17] {
-            assert_eq!(parse_aes_scheme(&kdf(n), 16), Err(DecryptError::Damaged), "{n}");
+            assert_eq!(parse_aes_scheme(&scrypt(n, 8, 1), 16), Err(DecryptError::Damaged), "{n}");
+        }
+    }
+
+    #[test]
+    fn cost_is_that_of_iterations_and_blocks() {
+        let cost = |scheme: &Der| parse_scheme(scheme).unwrap().cost();
+        for (hmac, output_blocks, unit_cost) in [
+            // SHA-1 is shorter than the key.
+            ("1.2.840.113549.2.7", 2, 3),
+            ("1.2.840.113549.2.9", 1, 3),
+            ("1.2.840.113549.2.11", 1, 6),
+            ("2.16.840.1.101.3.4.2.13", 2, 13),
+        ] {
+            let expected = KdfCost { iterations: 9, output_blocks, unit_cost, ..KdfCost::default() };
+            assert_eq!(cost(&aes_scheme(&pbkdf2(hmac), 16)), expected, "{hmac}");
+        }
+        let expected = KdfCost {
+            iterations: 16 * 8 * 3,
+            output_blocks: 1,
+            unit_cost: 6,
+            decrypt_bytes: 0,
+            memory_bytes: 16 * 8 * 128,
+        };
+        assert_eq!(cost(&aes_scheme(&scrypt(16, 8, 3), 16)), expected);
+    }
+
+    /// A derivation computes digests, without HMAC: two of SHA-1 or MD5 cost as much as one HMAC, rounded up.
+    #[test]
+    #[cfg(feature = "legacy-ciphers")]
+    fn cost_of_older_schemes_includes_iv() {
+        for (dotted, output_blocks) in [
+            // PBKDF1 derives key and IV together.
+            ("1.2.840.113549.1.5.3", 1),
+            ("1.2.840.113549.1.5.11", 1),
+            // PKCS#12 derives the IV separately; RC4 has none.
+            ("1.2.840.113549.1.12.1.1", 1),
+            ("1.2.840.113549.1.12.1.2", 1),
+            ("1.2.840.113549.1.12.1.3", 3),
+            ("1.2.840.113549.1.12.1.4", 2),
+            ("1.2.840.113549.1.12.1.6", 2),
+            // Java's has two halves.
+            ("1.3.6.1.4.1.42.2.19.1", 2),
+        ] {
+            let parameters = encode_sequence(&[&octets(8), &encode_integer(&[9])]);
+            let scheme = parse_scheme(&algorithm(&oid::parse(dotted), &parameters)).unwrap();
+            let expected = KdfCost { iterations: 9, output_blocks, unit_cost: 2, ..KdfCost::default() };
+            assert_eq!(scheme.cost(), expected, "{dotted}");
+        }
+    }
+
+    #[test]
+    fn each_attempt_is_charged_with_its_bytes() {
+        // Nine iterations of two blocks at 3 each.
+        let scheme = parse_scheme(&aes_scheme(&pbkdf2("1.2.840.113549.2.7"), 16)).unwrap();
+        let (one, other) = (PasswordEncodings::new("one"), PasswordEncodings::new("other"));
+        let cost = 54 + 160;
+        let try_with = |remaining: u64, passwords: &[&PasswordEncodings]| {
+            let mut budget = KdfBudget::new();
+            let used = KdfCost { decrypt_bytes: MAX_TOTAL_COST - remaining, ..KdfCost::default() };
+            budget.charge(used).unwrap();
+            scheme.try_passwords(&[0; 160], passwords, &mut budget).unwrap_err()
+        };
+        for passwords in [&[&one][..], &[&one, &other]] {
+            let total = cost * u64::try_from(passwords.len()).unwrap();
+            assert_eq!(try_with(total, passwords), DecryptError::WrongPasswordOrAltered);
+            let error = try_with(total - 1, passwords);
+            assert!(matches!(error, DecryptError::TooExpensive(_)), "{error:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "legacy-ciphers")]
+    fn keys_in_older_schemes_of_openssl_open() {
+        use crate::key::fixtures::{KeyDir, STORE_PASSWORD, run_shell};
+        use crate::key::open;
+        use jsonwebtoken::Algorithm;
+
+        let dir = KeyDir::new();
+        let sign = |source| open(&source).unwrap().sign(Algorithm::EdDSA, b"x").unwrap();
+        let expected = sign(dir.fixture("ed25519.pem", None));
+        for (scheme, dotted) in [
+            ("PBE-MD5-DES", "1.2.840.113549.1.5.3"),
+            ("PBE-MD5-RC2-64", "1.2.840.113549.1.5.6"),
+            ("PBE-SHA1-DES", "1.2.840.113549.1.5.10"),
+            ("PBE-SHA1-RC2-64", "1.2.840.113549.1.5.11"),
+            ("PBE-SHA1-RC4-128", "1.2.840.113549.1.12.1.1"),
+            ("PBE-SHA1-RC4-40", "1.2.840.113549.1.12.1.2"),
+            ("PBE-SHA1-3DES", "1.2.840.113549.1.12.1.3"),
+            ("PBE-SHA1-2DES", "1.2.840.113549.1.12.1.4"),
+            ("PBE-SHA1-RC2-128", "1.2.840.113549.1.12.1.5"),
+            ("PBE-SHA1-RC2-40", "1.2.840.113549.1.12.1.6"),
+        ] {
+            let encrypt = "openssl pkcs8 -topk8 -in ed25519.pem -provider default -provider legacy -passout pass:changeit";
+            run_shell(dir.path(), &format!("{encrypt} -v1 {scheme} -outform DER -out {scheme}.der"));
+            let oid = encode_element(OID, &[oid::parse(dotted).as_bytes()]);
+            let der = std::fs::read(dir.file_path(&format!("{scheme}.der"))).unwrap();
+            assert!(der.windows(oid.len()).any(|part| part == &**oid), "{scheme}");
+            assert_eq!(
+                sign(dir.source(&format!("{scheme}.der"), Some(STORE_PASSWORD))),
+                expected,
+                "{scheme}"
+            );
         }
     }
 
