@@ -30,8 +30,7 @@ pub(in crate::key) fn recover(n: &[u8], e: &[u8], d: &[u8]) -> Option<CrtParamet
         return None;
     }
     // The longest value is below n^2 * e.
-    let bits =
-        u32::try_from(n.len().checked_mul(2)?.checked_add(2 * MAX_EXPONENT_LEN)?.checked_mul(8)?).ok()?;
+    let bits = u32::try_from(n.len().checked_mul(2)?.checked_add(MAX_EXPONENT_LEN)?.checked_mul(8)?).ok()?;
     let number = |bytes| Some(Zeroizing::new(BoxedUint::from_be_slice(bytes, bits).ok()?));
     let one = Zeroizing::new(BoxedUint::one_with_precision(bits));
     let (n, e, d) = (number(n)?, number(e)?, number(d)?);
@@ -94,6 +93,28 @@ mod tests {
         assert_eq!((trimmed(&found.p), trimmed(&found.q)), (&[61][..], &[53][..]));
         assert_eq!((trimmed(&found.dp), trimmed(&found.dq)), (&[53][..], &[49][..]));
         assert_eq!(trimmed(&found.qi), [38]);
+    }
+
+    fn padded(number: &[u8], length: usize) -> Vec<u8> {
+        [&vec![0; length - number.len()][..], number].concat()
+    }
+
+    #[test]
+    fn longest_modulus_and_exponent_are_accepted() {
+        let recover_padded =
+            |n: usize, e: usize, d: usize| recover(&padded(N, n), &padded(E, e), &padded(D, d));
+        let found = recover_padded(MAX_MODULUS_LEN, MAX_EXPONENT_LEN, MAX_MODULUS_LEN).unwrap();
+        assert_eq!((trimmed(&found.p), trimmed(&found.q)), (&[61][..], &[53][..]));
+        assert!(recover_padded(MAX_MODULUS_LEN + 1, 1, 2).is_none());
+        assert!(recover_padded(2, MAX_EXPONENT_LEN + 1, 2).is_none());
+        assert!(recover_padded(2, 1, 3).is_none());
+
+        // 2^64 - 59 and 2^64 - 83, with the exponent 2^64 - 1.
+        let (p, q) = (18_446_744_073_709_551_557_u64, 18_446_744_073_709_551_533_u64);
+        let n = (u128::from(p) * u128::from(q)).to_be_bytes();
+        let d = 0x159a_7a6e_b8f4_a7dd_aeb5_9c26_af56_360b_u128.to_be_bytes();
+        let found = recover(&n, &[0xFF; MAX_EXPONENT_LEN], &d).unwrap();
+        assert_eq!((trimmed(&found.p), trimmed(&found.q)), (&p.to_be_bytes()[..], &q.to_be_bytes()[..]));
     }
 
     #[test]
