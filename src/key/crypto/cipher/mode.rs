@@ -93,9 +93,8 @@ fn unwrap_key(cipher: &dyn BlockCipher, mut data: Plaintext) -> Option<Plaintext
         unwrap_rounds(cipher, &mut data);
     }
     let (head, rest) = data.split_at_checked(8)?;
-    let length =
-        head.strip_prefix(&AIV_PREFIX)?.iter().fold(0, |length, byte| (length << 8) | usize::from(*byte));
-    let (key, padding) = rest.split_at_checked(length)?;
+    let length = u32::from_be_bytes(head.strip_prefix(&AIV_PREFIX)?.try_into().ok()?);
+    let (key, padding) = rest.split_at_checked(usize::try_from(length).ok()?)?;
     let is_valid = padding.len() < 8 && padding.iter().all(|byte| *byte == 0);
     is_valid.then(|| Zeroizing::new(key.to_vec()))
 }
@@ -155,6 +154,100 @@ mod tests {
     fn bytes(text: &str) -> Vec<u8> {
         let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
         digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    }
+
+    /// Test vectors of NIST SP 800-38A sections F.3.13, F.4.1 and F.5.1.
+    #[test]
+    fn stream_modes_of_aes_match_nist_test_vectors() {
+        let key = bytes("2b7e151628aed2a6abf7158809cf4f3c");
+        let plain = bytes("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51");
+        let (iv, counter) = ("000102030405060708090a0b0c0d0e0f", "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff");
+        for (mode, iv, encrypted) in [
+            (CipherMode::Cfb, iv, "3b3fd92eb72dad20333449f8e83cfb4ac8a64537a0b3a93fcde3cdad9f1ce58b"),
+            (CipherMode::Ofb, iv, "3b3fd92eb72dad20333449f8e83cfb4a7789508d16918f03f53c52dac54ed825"),
+            (CipherMode::Ctr, counter, "874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff"),
+        ] {
+            let decrypt = |length: usize| {
+                decrypt(CipherAlgorithm::Aes, &key, mode, &bytes(iv), &bytes(encrypted)[..length])
+            };
+            assert_eq!(decrypt(32).as_ref(), Some(&plain), "{mode:?}");
+            // The last block may be shorter.
+            assert_eq!(decrypt(21).as_deref(), Some(&plain[..21]), "{mode:?}");
+        }
+    }
+
+    const AES_KEY: [u8; 16] = [1; 16];
+
+    /// Encrypts the whole blocks of `plain` with AES in ECB mode.
+    fn encrypt_blocks(plain: &[u8]) -> Vec<u8> {
+        let aes = new_cipher(CipherAlgorithm::Aes, &AES_KEY).unwrap();
+        let mut data = plain.to_vec();
+        data.chunks_exact_mut(16).for_each(|block| aes.encrypt(block));
+        data
+    }
+
+    #[test]
+    fn padding_must_be_whole_and_valid() {
+        let unpad = |padded: &[u8]| {
+            decrypt(CipherAlgorithm::Aes, &AES_KEY, CipherMode::Ecb, &[], &encrypt_blocks(padded))
+        };
+        let with_padding = |plain: usize, padding: &[u8]| [&vec![b'p'; plain][..], padding].concat();
+        for (plain, padding) in [(15, 1), (14, 2), (0, 16), (16, 16), (31, 1)] {
+            let padded = with_padding(plain, &vec![padding; usize::from(padding)]);
+            assert_eq!(unpad(&padded), Some(vec![b'p'; plain]), "{plain} {padding}");
+        }
+        for (plain, padding) in [
+            (14, &[1, 2][..]),
+            (13, &[3, 2, 3]),
+            (13, &[2, 3, 3]),
+            (15, &[0]),
+            (15, &[17]),
+            // Consistent, but longer than a block.
+            (15, &[17; 17]),
+            // Valid padding, but not a whole block.
+            (16, &[1]),
+        ] {
+            assert_eq!(unpad(&with_padding(plain, padding)), None, "{plain} {padding:?}");
+        }
+    }
+
+    /// With keys of up to eight bytes, whose wrapping is a single block.
+    #[test]
+    fn unwrapped_key_length_and_padding_must_be_valid() {
+        let unwrap = |length: [u8; 4], padded_key: &[u8; 8]| {
+            let wrapped = encrypt_blocks(&[&AIV_PREFIX[..], &length, padded_key].concat());
+            decrypt(CipherAlgorithm::Aes, &AES_KEY, CipherMode::Wrap, &[], &wrapped)
+        };
+        assert_eq!(unwrap([0, 0, 0, 8], b"12345678"), Some(b"12345678".to_vec()));
+        assert_eq!(unwrap([0, 0, 0, 1], b"1\0\0\0\0\0\0\0"), Some(b"1".to_vec()));
+        for (length, padded_key) in [
+            // Padding that is not zero, or as long as half a block.
+            ([0, 0, 0, 7], b"12345678"),
+            ([0, 0, 0, 6], b"123456\x01\0"),
+            ([0, 0, 0, 0], &[0; 8]),
+            // Lengths beyond the key.
+            ([0, 0, 0, 9], b"12345678"),
+            ([0, 0, 1, 8], b"12345678"),
+            ([1, 0, 0, 8], b"12345678"),
+        ] {
+            assert_eq!(unwrap(length, padded_key), None, "{length:?} {padded_key:?}");
+        }
+    }
+
+    /// Data that would unwrap without the checks of the lengths.
+    #[test]
+    fn wrapped_key_must_have_whole_blocks_of_aes() {
+        // The bytes 0 to 23, wrapped by OpenSSL.
+        let key = bytes("5840df6e29b02af1ab493b705bf16ea1ae8338f4dcc176a8");
+        let wrapped = bytes("5dc21dd131ca3b56c3712966eb9d1ccb01091f30279ef4b44f3c4147340012d8");
+        let unwrap = |data: &[u8]| decrypt(CipherAlgorithm::Aes, &key, CipherMode::Wrap, &[], data);
+        assert_eq!(unwrap(&wrapped), Some((0..24).collect()));
+        assert_eq!(unwrap(&[&wrapped[..], &[0; 4]].concat()), None);
+        let empty = [&AIV_PREFIX[..], &[0; 4]].concat();
+        assert_eq!(unwrap(&empty), None);
+        // DES cannot decrypt blocks of 16 bytes; the XOR of the numbers of the 12 rounds is 12.
+        let unchanged = [&AIV_PREFIX[..], &[0, 0, 0, 16 ^ 12], &[7; 16]].concat();
+        assert_eq!(decrypt(CipherAlgorithm::Des, &[1; 8], CipherMode::Wrap, &[], &unchanged), None);
     }
 
     /// Test vectors of RFC 5649 section 6: a key of several blocks, and one of a single block.
