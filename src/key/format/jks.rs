@@ -144,17 +144,25 @@ struct JksReader<'s, 'a> {
 
 impl<'a> JksReader<'_, 'a> {
     fn read_bytes(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (bytes, remaining) = self.remaining.split_at_checked(length).ok_or_else(|| {
-            let format = self.format;
-            self.source.store_error(format!("is a truncated or damaged {format} store"))
-        })?;
+        let split = self.remaining.split_at_checked(length);
+        let (bytes, remaining) = split.ok_or_else(|| self.truncated_error())?;
         self.remaining = remaining;
         Ok(bytes)
     }
 
+    fn read_array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH]> {
+        let split = self.remaining.split_first_chunk();
+        let (bytes, remaining) = split.ok_or_else(|| self.truncated_error())?;
+        self.remaining = remaining;
+        Ok(*bytes)
+    }
+
+    fn truncated_error(&self) -> Error {
+        self.source.store_error(format!("is a truncated or damaged {} store", self.format))
+    }
+
     fn read_u32(&mut self) -> Result<u32> {
-        let bytes = self.read_bytes(4)?;
-        Ok(bytes.iter().fold(0, |value, byte| (value << 8) | u32::from(*byte)))
+        Ok(u32::from_be_bytes(self.read_array()?))
     }
 
     fn read_length_prefixed(&mut self) -> Result<&'a [u8]> {
@@ -163,8 +171,8 @@ impl<'a> JksReader<'_, 'a> {
     }
 
     fn read_utf(&mut self) -> Result<String> {
-        let length = self.read_bytes(2)?.iter().fold(0, |value, byte| (value << 8) | usize::from(*byte));
-        Ok(String::from_utf8_lossy(self.read_bytes(length)?).into_owned())
+        let length = u16::from_be_bytes(self.read_array()?);
+        Ok(String::from_utf8_lossy(self.read_bytes(length.into())?).into_owned())
     }
 
     fn read_store(&mut self) -> Result<Vec<JksEntry<'a>>> {
@@ -360,13 +368,18 @@ mod tests {
     use crate::key::fixtures::{KeyDir, STORE_PASSWORD};
     use crate::key::open;
 
-    /// A store with the password [`STORE_PASSWORD`] and the private key "a", which is `key`.
-    fn write_store(magic: [u8; 4], key: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(key.len()).unwrap().to_be_bytes();
-        let entry = [&[0, 0, 0, 1, 0, 1, b'a'], &[0; 8][..], &length, key, &[0; 4]].concat();
+    /// A store with the entry "a" of the type `tag`.
+    fn write_store(magic: [u8; 4], password: &str, tag: u8, body: &[u8]) -> Vec<u8> {
+        let entry = [&[0, 0, 0, tag, 0, 1, b'a'], &[0; 8][..], body].concat();
         let content = [&magic, &[0, 0, 0, 2, 0, 0, 0, 1][..], &entry].concat();
-        let digest = sha1(&[&password_utf16_be(STORE_PASSWORD), WHITENER, &content]);
+        let digest = sha1(&[&password_utf16_be(password), WHITENER, &content]);
         [&content, digest.as_ref()].concat()
+    }
+
+    /// A store with the private key "a", which is `key`.
+    fn write_key_store(magic: [u8; 4], password: &str, key: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(key.len()).unwrap().to_be_bytes();
+        write_store(magic, password, 1, &[&length, key, &[0; 4]].concat())
     }
 
     fn protected_key(oid: &str, parameters: &[u8], encrypted: &[u8]) -> Zeroizing<Vec<u8>> {
@@ -382,11 +395,41 @@ mod tests {
     }
 
     #[test]
+    fn entry_of_unknown_type_is_damage() {
+        let dir = KeyDir::new();
+        // Only JCEKS has secret keys, whose type is 3.
+        for (magic, tag, fragment) in [
+            (JKS_MAGIC, 3, "store.jks is a damaged JKS store: an entry has an unknown type"),
+            (JCEKS_MAGIC, 4, "store.jks is a damaged JCEKS store: an entry has an unknown type"),
+        ] {
+            let store = write_store(magic, STORE_PASSWORD, tag, &[0; 8]);
+            let message = open_error(&dir.source_with_content("store.jks", &store, Some(STORE_PASSWORD)));
+            assert!(message.contains(fragment), "{message}");
+        }
+    }
+
+    #[test]
+    fn needless_key_password_error_says_so() {
+        let dir = KeyDir::new();
+        // Salt, and the digest of an empty password and an empty key.
+        let encrypted = [&[7; SHA1_OUTPUT_LEN], sha1(&[]).as_ref()].concat();
+        let key = protected_key("1.3.6.1.4.1.42.2.17.1.1", &[5, 0], &encrypted);
+        let store = write_key_store(JKS_MAGIC, "", &key);
+        let source = dir.source_with_content("store.jks", &store, None).with_key_password("another1");
+        let error = open(&source).unwrap_err();
+        assert_eq!((error.status(), error.option()), (Status::KeyPassword, Some("JWTCertKeyPassword")));
+        assert!(
+            error.message().contains("opens without a password, but not with JWTCertKeyPassword"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn damaged_key_error_names_alias_with_password_only() {
         let dir = KeyDir::new();
         let short = protected_key("1.3.6.1.4.1.42.2.17.1.1", &[5, 0], &[0; 39]);
         for key in [&[4, 0][..], &[], &short] {
-            let store = write_store(JKS_MAGIC, key);
+            let store = write_key_store(JKS_MAGIC, STORE_PASSWORD, key);
             let source = dir.source_with_content("store.jks", &store, Some(STORE_PASSWORD));
             assert!(open_error(&source).contains("store.jks has a damaged key \"a\""), "{key:?}");
             let source = dir.source("store.jks", None).with_key_password("another1");
@@ -408,7 +451,8 @@ mod tests {
             ("1.2.3", &[1][..], "protects its keys with 1.2.3, which is not supported"),
             ("1.3.6.1.4.1.42.2.19.1", &[0x1E, 0x84, 0x81], "requires 2000001 iterations"),
         ] {
-            let store = write_store(JCEKS_MAGIC, &protected_key(oid, &parameters(iterations), &[0; 8]));
+            let key = protected_key(oid, &parameters(iterations), &[0; 8]);
+            let store = write_key_store(JCEKS_MAGIC, STORE_PASSWORD, &key);
             let message = open_error(&dir.source_with_content("store.jceks", &store, Some(STORE_PASSWORD)));
             assert!(message.contains(fragment), "{message}");
         }
