@@ -10,6 +10,7 @@ use crate::key::asn1::ber::BerElement;
 use crate::key::asn1::oid;
 use crate::key::crypto::cipher::{self, NamedCipher};
 use crate::key::crypto::decrypt_error::DecryptError;
+use crate::key::crypto::digest::DigestAlgorithm;
 use crate::key::crypto::pbe::check_oid;
 use crate::key::lenient_base64;
 
@@ -56,14 +57,16 @@ impl<'a> EncryptedPem<'a> {
         forbid_weak: bool,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, DecryptError> {
         // Weak with any cipher: its key is derived by a single MD5.
-        check_oid(oid::MD5, forbid_weak)?;
+        let md5 = check_oid(oid::MD5, forbid_weak)?;
+        let digest = DigestAlgorithm::from_oid(&md5).ok_or(DecryptError::Unsupported(md5))?;
         let Some(NamedCipher { cipher, key_len, .. }) = cipher::find_by_name(self.cipher_name) else {
             return Ok(None);
         };
         if self.iv.len() != cipher.iv_len() {
             return Err(DecryptError::Damaged);
         }
-        let key = evp_bytes_to_key(password.as_bytes(), &self.iv, key_len).ok_or(DecryptError::Damaged)?;
+        let key =
+            evp_bytes_to_key(digest, password.as_bytes(), &self.iv, key_len).ok_or(DecryptError::Damaged)?;
         let plain = cipher.decrypt(&key, &self.iv, &self.data);
         // One in 256 wrong passwords yields valid padding.
         plain
@@ -73,22 +76,21 @@ impl<'a> EncryptedPem<'a> {
     }
 }
 
-#[cfg(feature = "legacy-ciphers")]
-fn evp_bytes_to_key(password: &[u8], iv: &[u8], length: usize) -> Option<Zeroizing<Vec<u8>>> {
+fn evp_bytes_to_key(
+    digest: DigestAlgorithm,
+    password: &[u8],
+    iv: &[u8],
+    length: usize,
+) -> Option<Zeroizing<Vec<u8>>> {
     let tail = Zeroizing::new([password, iv.get(..8)?].concat());
     let mut key = Zeroizing::new(Vec::with_capacity(64));
-    let mut digest = Zeroizing::new(Vec::new());
-    while key.len() < length {
-        digest = crate::key::crypto::digest::DigestAlgorithm::MD5.iterate(&digest, &tail, 1);
-        key.extend_from_slice(&digest);
+    let mut block = Zeroizing::new(Vec::new());
+    for _ in 0..length.div_ceil(digest.output_len()) {
+        block = digest.iterate(&block, &tail, 1);
+        key.extend_from_slice(&block);
     }
     key.truncate(length);
     Some(key)
-}
-
-#[cfg(not(feature = "legacy-ciphers"))]
-fn evp_bytes_to_key(_: &[u8], _: &[u8], _: usize) -> Option<Zeroizing<Vec<u8>>> {
-    None
 }
 
 fn decode_hex(text: &str) -> Option<Vec<u8>> {
