@@ -151,10 +151,7 @@ fn find_attribute(
 
 /// Decodes a BMPString, without the NUL characters that some writers append.
 fn decode_bmp_string(bytes: &[u8]) -> String {
-    let units: Vec<_> = bytes
-        .chunks_exact(2)
-        .map(|unit| unit.iter().fold(0, |value, byte| (value << 8) | u16::from(*byte)))
-        .collect();
+    let units: Vec<_> = bytes.as_chunks().0.iter().map(|unit| u16::from_be_bytes(*unit)).collect();
     String::from_utf16_lossy(&units).trim_end_matches('\0').to_owned()
 }
 

@@ -77,7 +77,7 @@ pub(super) fn verify_mac(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::key::asn1::der::{encode_element, encode_integer, encode_sequence};
     use crate::key::asn1::tag::OID;
@@ -94,9 +94,26 @@ mod tests {
         encode_sequence(&[&info, &salt, &encode_integer(&[2])])
     }
 
-    fn verify(mac: &[u8], password: &str) -> Result<(), DecryptError> {
+    fn verify_within(mac: &[u8], password: &str, mut budget: KdfBudget) -> Result<(), DecryptError> {
         let (mac, _) = BerElement::parse_first(mac).unwrap();
-        verify_mac(mac, CONTENT, &PasswordEncodings::new(password), &mut KdfBudget::new())
+        verify_mac(mac, CONTENT, &PasswordEncodings::new(password), &mut budget)
+    }
+
+    fn verify(mac: &[u8], password: &str) -> Result<(), DecryptError> {
+        verify_within(mac, password, KdfBudget::new())
+    }
+
+    /// MacData of `content` with HMAC-SHA-256 and two iterations, which names the digest `dotted`.
+    fn pkcs12_mac_naming(dotted: &str, content: &[u8], password: &str) -> Zeroizing<Vec<u8>> {
+        let password = PasswordEncodings::new(password);
+        let mut key = [0; 32];
+        DigestAlgorithm::Sha256.pkcs12_kdf(MAC_KEY_ID, &password.bmp()[0], b"salt", 2, &mut key);
+        mac_data(&algorithm(dotted, &[]), &DigestAlgorithm::Sha256.hmac(&key, content))
+    }
+
+    /// MacData of `content`.
+    pub(in crate::key) fn pkcs12_mac(content: &[u8], password: &str) -> Zeroizing<Vec<u8>> {
+        pkcs12_mac_naming("2.16.840.1.101.3.4.2.1", content, password)
     }
 
     /// MacData with PBMAC1, PBKDF2 and HMAC-SHA-256, for the password "secret".
@@ -123,15 +140,23 @@ mod tests {
 
     #[test]
     fn pkcs12_mac_requires_password_and_known_digest() {
-        let password = PasswordEncodings::new("secret");
-        let mut key = [0; 32];
-        DigestAlgorithm::Sha256.pkcs12_kdf(MAC_KEY_ID, &password.bmp()[0], b"salt", 2, &mut key);
-        let mac = DigestAlgorithm::Sha256.hmac(&key, CONTENT);
-        let with_digest = |dotted| mac_data(&algorithm(dotted, &[]), &mac);
-        let sha256 = with_digest("2.16.840.1.101.3.4.2.1");
+        let sha256 = pkcs12_mac(CONTENT, "secret");
         assert_eq!(verify(&sha256, "secret"), Ok(()));
         assert_eq!(verify(&sha256, "wrong"), Err(DecryptError::WrongPasswordOrAltered));
-        let unknown = verify(&with_digest("1.2.3"), "secret");
+        let unknown = verify(&pkcs12_mac_naming("1.2.3", CONTENT, "secret"), "secret");
         assert_eq!(unknown, Err(DecryptError::Unsupported(oid::parse("1.2.3"))));
+    }
+
+    #[test]
+    fn pkcs12_mac_is_charged_to_budget() {
+        let mac = pkcs12_mac(CONTENT, "secret");
+        let verify_with_rest = |rest: u64| {
+            let mut budget = KdfBudget::new();
+            budget.charge(KdfCost { decrypt_bytes: 32_000_000 - rest, ..KdfCost::default() })?;
+            verify_within(&mac, "secret", budget)
+        };
+        // Two iterations of 0.2 µs: half of the duration of HMAC-SHA-256, rounded up.
+        assert_eq!(verify_with_rest(4), Ok(()));
+        assert!(matches!(verify_with_rest(3), Err(DecryptError::TooExpensive(_))));
     }
 }

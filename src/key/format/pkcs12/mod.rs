@@ -336,8 +336,10 @@ mod tests {
     use crate::base::error::Status;
     use crate::key::asn1::der::{encode_element, encode_integer, encode_sequence};
     use crate::key::asn1::tag::OID;
-    use crate::key::fixtures::fixture_bytes;
+    use crate::key::fixtures::{STORE_PASSWORD, fixture_bytes};
     use crate::key::source::StorePurpose;
+
+    const MAC_PASSWORD: &str = "of-the-mac";
 
     fn content_info(kind: &ObjectIdentifier, content: &[u8]) -> Zeroizing<Vec<u8>> {
         encode_sequence(&[&encode_element(OID, &[kind.as_bytes()]), &encode_element(CONTEXT_0, &[content])])
@@ -347,22 +349,53 @@ mod tests {
         content_info(&DATA, &encode_element(OCTET_STRING, &[content]))
     }
 
-    /// A store with an unencrypted key, and a part that is encrypted with the unknown algorithm 1.2.3.
-    fn store_with_unreadable_part() -> Zeroizing<Vec<u8>> {
-        let key_bag = content_info(&oid::parse("1.2.840.113549.1.12.10.1.1"), fixture_bytes("ed25519.der"));
+    /// A part with one bag of the type `dotted`.
+    fn bag_part(dotted: &str, value: &[u8]) -> Zeroizing<Vec<u8>> {
+        data(&encode_sequence(&[&content_info(&oid::parse(dotted), value)]))
+    }
+
+    fn encrypted_part(algorithm: &[u8], encrypted: &[u8]) -> Zeroizing<Vec<u8>> {
         let type_of_content = encode_element(OID, &[DATA.as_bytes()]);
-        let algorithm = encode_sequence(&[
-            &encode_element(OID, &[oid::parse("1.2.3").as_bytes()]),
-            &encode_sequence(&[]),
-        ]);
-        let info = encode_sequence(&[
-            &type_of_content,
-            &algorithm,
-            &encode_element(CONTEXT_0_PRIMITIVE, &[&[0; 8]]),
-        ]);
-        let encrypted = content_info(&ENCRYPTED_DATA, &encode_sequence(&[&encode_integer(&[0]), &info]));
-        let safes = encode_sequence(&[&data(&encode_sequence(&[&key_bag])), &encrypted]);
-        encode_sequence(&[&VERSION_3, &data(&safes)])
+        let encrypted = encode_element(CONTEXT_0_PRIMITIVE, &[encrypted]);
+        let info = encode_sequence(&[&type_of_content, algorithm, &encrypted]);
+        content_info(&ENCRYPTED_DATA, &encode_sequence(&[&encode_integer(&[0]), &info]))
+    }
+
+    /// A part that is encrypted with the unknown algorithm 1.2.3.
+    fn unreadable_part() -> Zeroizing<Vec<u8>> {
+        let oid = encode_element(OID, &[oid::parse("1.2.3").as_bytes()]);
+        encrypted_part(&encode_sequence(&[&oid, &encode_sequence(&[])]), &[0; 8])
+    }
+
+    /// A part that is encrypted with [`STORE_PASSWORD`], with a PrivateKeyInfo in place of its SafeContents.
+    fn encrypted_damaged_part() -> Zeroizing<Vec<u8>> {
+        let mut fields = BerElement::parse_sequence(fixture_bytes("rsa-encrypted.der")).unwrap();
+        let (algorithm, encrypted) = (fields.next_required().unwrap(), fields.next_required().unwrap());
+        encrypted_part(algorithm.raw, encrypted.body)
+    }
+
+    fn store(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+        encode_sequence(&[&VERSION_3, &data(&encode_sequence(parts))])
+    }
+
+    /// A store with a MAC by [`MAC_PASSWORD`].
+    fn store_with_mac(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+        let safes = encode_sequence(parts);
+        let mac = mac::tests::pkcs12_mac(&safes, MAC_PASSWORD);
+        encode_sequence(&[&VERSION_3, &data(&safes), &mac])
+    }
+
+    /// A store with an unencrypted key and an unreadable part.
+    fn store_with_unreadable_part() -> Zeroizing<Vec<u8>> {
+        let key = bag_part("1.2.840.113549.1.12.10.1.1", fixture_bytes("ed25519.der"));
+        store(&[&key, &unreadable_part()])
+    }
+
+    #[track_caller]
+    fn assert_read_error(source: &KeySource, store: &[u8], status: Status, fragment: &str) {
+        let error = read_key(source, store, &mut KdfBudget::new()).err().unwrap();
+        assert_eq!(error.status(), status, "{error}");
+        assert!(error.message().contains(fragment), "no {fragment:?} in {error}");
     }
 
     #[test]
@@ -375,5 +408,51 @@ mod tests {
         let error = read_trusted_certificates(&source, &store, &mut KdfBudget::new()).unwrap_err();
         assert_eq!(error.status(), Status::KeyStore);
         assert!(error.message().contains("a PKCS#12 store that uses 1.2.3"), "{error}");
+    }
+
+    #[test]
+    fn unreadable_part_is_an_error_if_no_key_is_found() {
+        let (source, store) = (KeySource::inline(""), store(&[&unreadable_part()]));
+        assert_read_error(&source, &store, Status::KeyStore, "a PKCS#12 store that uses 1.2.3");
+        let error = read_all_keys(&source, &store, &mut KdfBudget::new()).err().unwrap();
+        assert!(error.message().contains("a PKCS#12 store that uses 1.2.3"), "{error}");
+    }
+
+    #[test]
+    fn unreadable_part_does_not_hide_alias_error() {
+        let source = KeySource::inline("").with_alias("nobody");
+        let fragment = "no key with alias \"nobody\"; available: \"1\"";
+        assert_read_error(&source, &store_with_unreadable_part(), Status::KeyNotFound, fragment);
+    }
+
+    #[test]
+    fn password_other_than_that_of_mac_is_requested() {
+        let source = KeySource::inline("").with_password(MAC_PASSWORD);
+        let key = bag_part("1.2.840.113549.1.12.10.1.2", fixture_bytes("rsa-encrypted.der"));
+        let (key, part) = (store_with_mac(&[&key]), store_with_mac(&[&encrypted_damaged_part()]));
+        for (source, store, fragment) in [
+            (&source, &key, "the key \"1\", which has a separate password (set JWTCertKeyPassword)"),
+            (&source, &part, "encrypted with a different password than its MAC (set JWTCertKeyPassword)"),
+            (
+                &source.clone().with_key_password("wrong-one"),
+                &key,
+                "the key \"1\", which cannot be decrypted: wrong JWTCertKeyPassword",
+            ),
+        ] {
+            assert_read_error(source, store, Status::KeyPassword, fragment);
+        }
+        read_key(&source.with_key_password(STORE_PASSWORD), &key, &mut KdfBudget::new()).unwrap();
+    }
+
+    #[test]
+    fn decrypted_damage_without_mac_is_a_password_error() {
+        let source = KeySource::inline("").with_password(STORE_PASSWORD);
+        let without_mac = store(&[&encrypted_damaged_part()]);
+        assert_read_error(&source, &without_mac, Status::KeyPassword, "wrong JWTCertPassword");
+        let with_mac = store_with_mac(&[&encrypted_damaged_part()]);
+        let source = source.with_password(MAC_PASSWORD).with_key_password(STORE_PASSWORD);
+        assert_read_error(&source, &with_mac, Status::KeyStore, "is a damaged PKCS#12 store");
+        let unencrypted = store(&[&data(&[0x30, 2, 5, 0])]);
+        assert_read_error(&source, &unencrypted, Status::KeyStore, "is a damaged PKCS#12 store");
     }
 }
