@@ -37,6 +37,8 @@ pub(super) fn remove(content: Zeroizing<Vec<u8>>, is_binary: impl Fn(&[u8]) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::fixtures::fixture_bytes;
+    use crate::key::format;
 
     fn removed(content: &[u8], is_binary: bool) -> Vec<u8> {
         remove(Zeroizing::new(content.to_vec()), |_| is_binary).to_vec()
@@ -63,6 +65,16 @@ mod tests {
             ("-----BEGIN KEY-----AAAA", "-----BEGIN KEY-----AAAA"),
         ] {
             assert_eq!(removed(text.as_bytes(), false), expected.as_bytes(), "{text}");
+        }
+    }
+
+    /// An alias or a comment may contain anything.
+    #[test]
+    fn pem_text_in_binary_store_is_not_unescaped() {
+        for name in ["one.jks", "rsa.p12"] {
+            let content = [fixture_bytes(name), b"-----BEGIN \\n"].concat();
+            let without_armor = remove(Zeroizing::new(content.clone()), format::is_binary);
+            assert!(*without_armor == content, "{name}");
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Formats other than stores and PEM, and keys with restrictions.
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 
 use crate::base::error::{Error, Status};
-use crate::key::fixtures::{KeyDir, STORE_PASSWORD, run_shell};
-use crate::key::{KeySource, open};
+use crate::key::fixtures::{KeyDir, STORE_PASSWORD, fixture_bytes, run_shell};
+use crate::key::metadata::parse_metadata;
+use crate::key::{CertHeader, KeySource, open};
 
 fn key_dir_from_script(script: &str) -> KeyDir {
     let dir = KeyDir::new();
@@ -113,12 +117,92 @@ fn repeated_kid_is_ambiguous() {
 }
 
 #[test]
-fn unreadable_pem_key_error_names_reason() {
-    let encrypted = |info: &str| {
-        format!(
-            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: {info}\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"
-        )
+fn single_jwk_is_used_with_any_alias() {
+    let jwk = r#"{"kty":"oct","kid":"only","k":"c3Nz"}"#;
+    for text in [jwk.to_owned(), format!(r#"{{"keys":[{jwk}]}}"#)] {
+        let key = open(&KeySource::inline(&text).with_alias("other")).unwrap();
+        assert_eq!(key.alias(), Some("only"), "{text}");
+    }
+}
+
+#[test]
+fn jwk_has_certificates_of_x5c() {
+    let der = fixture_bytes("ed25519.der");
+    let public = Ed25519KeyPair::from_pkcs8(der).unwrap().public_key().as_ref().to_vec();
+    let pem = std::str::from_utf8(fixture_bytes("ed25519.crt")).unwrap();
+    let certificate: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let open_with_x5c = |x5c: &str| {
+        let (d, x) = (URL_SAFE_NO_PAD.encode(&der[16..]), URL_SAFE_NO_PAD.encode(&public));
+        let jwk = serde_json::json!({ "kty": "OKP", "crv": "Ed25519", "d": d, "x": x, "x5c": [x5c] });
+        open(&KeySource::inline(&jwk.to_string())).unwrap()
     };
+    assert_eq!(open_with_x5c(&certificate).certificates().len(), 1);
+    let error = open_with_x5c("!").certificate_header(CertHeader::X5t).unwrap_err();
+    assert!(error.message().contains("whose x5c is empty or not base64"), "{error}");
+}
+
+#[test]
+fn json_web_keys_have_no_metadata() {
+    let parse = |text: &str| parse_metadata(&KeySource::inline(text), text.as_bytes());
+    for key in [r#"{"kty":"oct","k":"c3Nz"}"#, r#"{"kty":"RSA","n":"AQAB","e":"AQAB","d":"AQAB"}"#] {
+        for text in [key.to_owned(), format!(r#"{{"keys":[{key}]}}"#)] {
+            assert!(parse(&text).unwrap().is_none(), "{text}");
+        }
+    }
+    let public = r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#;
+    for text in [public.to_owned(), format!(r#"{{"keys":[{public}]}}"#)] {
+        let error = parse(&text).err().unwrap();
+        assert!(error.message().contains("all its JSON Web Keys are public"), "{error}");
+    }
+}
+
+#[test]
+fn json_length_is_bounded() {
+    let key = r#"{"kty":"oct","k":"c3Nz"}"#;
+    let largest = format!("{key}{}", " ".repeat(512 * 1024 - key.len()));
+    open(&KeySource::inline(&largest)).unwrap();
+    let larger = KeySource::inline(&format!("{largest} "));
+    open_error(&larger, Status::KeyStore, &["too large for a JSON key (524289 bytes, limit 524288)"]);
+}
+
+#[test]
+fn pem_block_without_matching_end_is_damage() {
+    let pem = std::str::from_utf8(fixture_bytes("ed25519.pem")).unwrap();
+    let labelled = |label: &str| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n{pem}");
+    open(&KeySource::inline(&labelled(&"A".repeat(63)))).unwrap();
+    for text in [
+        labelled(&"A".repeat(64)),
+        pem.replace("END PRIVATE KEY", "END EC PRIVATE KEY"),
+        format!("-----BEGIN PRIVATE KEY-----\nAAAA\n{pem}"),
+    ] {
+        open_error(&KeySource::inline(&text), Status::KeyStore, &["a block has no END line"]);
+    }
+}
+
+/// PEM with a key in traditional encryption.
+fn encrypted_pem(dek_info: &str) -> String {
+    format!(
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: {dek_info}\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"
+    )
+}
+
+#[test]
+fn unknown_pem_cipher_is_named_if_printable() {
+    let longest = "A".repeat(31);
+    for (cipher, shown) in [
+        ("RC5-CBC", "RC5-CBC"),
+        (&*longest, &*longest),
+        (&format!("{longest}A"), "an unknown cipher"),
+        ("hunter2;", "an unknown cipher"),
+    ] {
+        let source = KeySource::inline(&encrypted_pem(&format!("{cipher},00")));
+        let fragment = format!("encrypted with {shown}, which is not supported");
+        open_error(&source.with_password(STORE_PASSWORD), Status::KeyStore, &[&fragment]);
+    }
+}
+
+#[test]
+fn unreadable_pem_key_error_names_reason() {
     let damaged = "damaged RSA PRIVATE KEY (Proc-Type: 4,ENCRYPTED)";
     for (text, fragment) in [
         (
@@ -126,9 +210,9 @@ fn unreadable_pem_key_error_names_reason() {
             "ssh-keygen -p",
         ),
         // IVs that are too short, and half a byte longer.
-        (encrypted("AES-128-CBC,0011223344556677"), damaged),
-        (encrypted("AES-128-CBC,001122334455667788990011223344556"), damaged),
-        (encrypted("AES-128-CBC"), damaged),
+        (encrypted_pem("AES-128-CBC,0011223344556677"), damaged),
+        (encrypted_pem("AES-128-CBC,001122334455667788990011223344556"), damaged),
+        (encrypted_pem("AES-128-CBC"), damaged),
     ] {
         open_error(&KeySource::inline(&text).with_password(STORE_PASSWORD), Status::KeyStore, &[fragment]);
     }
