@@ -43,8 +43,8 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// A redactor of `secrets`. It also redacts the signature of a JWT, the credentials of an Authorization
-    /// header and the password in Basic credentials separately.
+    /// A redactor of `secrets`. It also redacts the signature of a JWT, the query of a URL, the credentials of an
+    /// Authorization header and the password in Basic credentials separately.
     pub fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
         let (mut needles, mut too_short) = (Needles::default(), Vec::new());
         for secret in secrets {
@@ -118,9 +118,13 @@ fn redact_marked(text: &str, marks: &[bool], end: usize) -> String {
     redacted
 }
 
-/// The signature of a JWT, the credentials of an Authorization header, and the password in Basic credentials.
+/// The signature of a JWT, the query of a URL, the credentials of an Authorization header, and the password in
+/// Basic credentials.
 fn embedded_secrets(secret: &str) -> Vec<Secret> {
-    let signature = secret.rsplit_once('.').map(|(_, signature)| signature);
+    let is_url = url::parse_scheme(secret).is_some();
+    // The text after the last '.' of a URL is often a word such as "com/" or "default".
+    let tail = if is_url { secret.split_once('?') } else { secret.rsplit_once('.') };
+    let tail = tail.map(|(_, tail)| tail);
     let credentials_of = |scheme: &str| {
         let (found, credentials) = secret.split_once(' ')?;
         found.eq_ignore_ascii_case(scheme).then(|| credentials.trim())
@@ -131,7 +135,7 @@ fn embedded_secrets(secret: &str) -> Vec<Secret> {
         let (_, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
         Some(Secret::from(password))
     });
-    let parts = [signature, basic, credentials_of("Bearer")].into_iter().flatten().map(Secret::from);
+    let parts = [tail, basic, credentials_of("Bearer")].into_iter().flatten().map(Secret::from);
     parts.chain(password).filter(|part| part.reveal().len() >= MIN_REDACTABLE_LEN).collect()
 }
 

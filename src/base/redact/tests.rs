@@ -151,6 +151,41 @@ fn secret_is_redacted_in_every_encoding() {
 }
 
 #[test]
+fn url_is_redacted_as_a_whole_only() {
+    let url = "https://files.example.com/jobs/4711";
+    for (name, encode) in ENCODINGS {
+        assert_eq!(redact(&[url], &format!("<{}>, see", encode(url))), "<****>, see", "{name}");
+    }
+    for (secret, text, redacted) in [
+        (url, "https://files.example.com/jobs/471 ", "https://files.example.com/jobs/471 "),
+        (url, "ttps://files.example.com/jobs/4711", "ttps://files.example.com/jobs/4711"),
+        (url, "https://files.example.com/jobs/4712", "https://files.example.com/jobs/4712"),
+        (url, "https://www.example.com/jobs/4711", "https://www.example.com/jobs/4711"),
+        (
+            url,
+            "two: https://files.example.com/jobs/4711/https://files.example.com/jobs/4711",
+            "two: ****/****",
+        ),
+        (
+            "https://a.example/.default",
+            "the default of https://a.example/",
+            "the default of https://a.example/",
+        ),
+        (
+            "https://a.de",
+            "https://a.d or https://a.de or https://b.de",
+            "https://a.d or **** or https://b.de",
+        ),
+        ("https://a", "https:// or https://a", "https:// or ****"),
+        // The text goes on as the secret repeats itself.
+        ("https://aaaaaaaaaaaaaaaa", "https://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", "****b"),
+        ("https://aaaaaaaaaaaaaaaa", "https://aaaaaaaaaaaaaaab", "https://aaaaaaaaaaaaaaab"),
+    ] {
+        assert_eq!(redact(&[secret], text), redacted, "{secret}");
+    }
+}
+
+#[test]
 fn base64_is_redacted_at_every_alignment() {
     for secret in SECRETS {
         for (before, after) in (0..6).flat_map(|before| (0..3).map(move |after| (before, after))) {
@@ -219,9 +254,11 @@ fn longer_secret_is_redacted_before_contained_one() {
 }
 
 #[test]
-fn jwt_signature_and_credentials_are_redacted_separately() {
+fn signature_query_and_credentials_are_redacted_separately() {
     assert_eq!(redact(&["head.load.signature"], "sig: signature"), "sig: ****");
     assert_eq!(redact(&["Basic Y2xpZW50"], "got Y2xpZW50"), "got ****");
+    let url = "https://files.example.com/jobs?sig=hunter2";
+    assert_eq!(redact(&[url], "files.example.com/jobs and sig%3dhunter2"), "files.example.com/jobs and ****");
     let basic = format!("Basic {}", STANDARD.encode("jsmith:hunter2"));
     assert_eq!(redact(&[&basic], "jsmith: no hunter2"), "jsmith: no ****");
 }
