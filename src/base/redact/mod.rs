@@ -60,8 +60,7 @@ impl Redactor {
                 needles.add(&DecodedView::new(part.reveal()));
             }
         }
-        needles.merge();
-        Self { needles, too_short }
+        Self { needles: needles.merge(), too_short }
     }
 
     /// Redacts every secret in `text`, and every part of a secret that is long enough. The whole text is

@@ -3,7 +3,7 @@
 //! The set of all pieces of [`MIN_INNER_LEN`] bytes finds a secret and every longer part of it in one pass
 //! over the text, in linear time, wherever the part begins and ends.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use zeroize::Zeroizing;
 
@@ -61,7 +61,7 @@ pub(super) struct Needles {
 impl Needles {
     /// Adds a secret. Every part of a long secret is redacted, too.
     pub(super) fn add(&mut self, secret: &DecodedView) {
-        let loose = collect_bytes(normalize_loose(secret), secret);
+        let loose = collect_bytes(normalize_loose(secret));
         if loose.len() >= MIN_INNER_LEN {
             for length in MIN_EDGE_LEN..MIN_INNER_LEN {
                 let first = loose.get(..length);
@@ -74,14 +74,14 @@ impl Needles {
         } else if loose.len() >= MIN_EDGE_LEN {
             self.loose.push(PieceTable::from_windows(&loose, loose.len()));
         } else {
-            let strict = collect_bytes(normalize_strict(secret), secret);
+            let strict = collect_bytes(normalize_strict(secret));
             self.strict.push(PieceTable::from_windows(&strict, strict.len().min(MAX_PIECE_LEN)));
         }
     }
 
     /// Adds a text that is redacted as a whole only, because its parts occur in many texts.
     pub(super) fn add_whole(&mut self, secret: &DecodedView) {
-        let loose = collect_bytes(normalize_loose(secret), secret);
+        let loose = collect_bytes(normalize_loose(secret));
         if let Some(excess) = loose.len().checked_sub(MIN_INNER_LEN) {
             self.whole.push((PieceTable::from_windows(&loose, MIN_INNER_LEN), excess.saturating_add(1)));
         } else {
@@ -90,10 +90,8 @@ impl Needles {
     }
 
     /// Merges the tables into one for each length of pieces.
-    pub(super) fn merge(&mut self) {
-        for tables in [&mut self.loose, &mut self.strict] {
-            *tables = merge_tables(tables);
-        }
+    pub(super) fn merge(self) -> Self {
+        Self { loose: merge_tables(&self.loose), strict: merge_tables(&self.strict), whole: self.whole }
     }
 
     /// Sets `marks`, which has a flag for each byte of the text, where `view` contains a secret.
@@ -107,14 +105,15 @@ impl Needles {
 }
 
 fn merge_tables(tables: &[PieceTable]) -> Vec<PieceTable> {
+    let lengths: BTreeSet<usize> = tables.iter().map(|table| table.length).collect();
     let merge_length = |length: usize| {
         let matching = tables.iter().filter(move |table| table.length == length);
         let count = matching.clone().fold(0_usize, |sum, table| sum.saturating_add(table.pieces.len()));
         let mut pieces = Zeroizing::new(Vec::with_capacity(count));
         matching.for_each(|table| pieces.extend_from_slice(&table.pieces));
-        Some(PieceTable::new(length, pieces)).filter(|_| count > 0)
+        PieceTable::new(length, pieces)
     };
-    (1..=MAX_PIECE_LEN).filter_map(merge_length).collect()
+    lengths.into_iter().map(merge_length).collect()
 }
 
 /// The bytes of a view that are compared, each with its start and end in the original text.
@@ -159,8 +158,9 @@ fn ignorable_char_len(text: &[u8]) -> usize {
     c.filter(|c| c.is_whitespace() || is_unsafe(*c)).map_or(0, |_| length)
 }
 
-fn collect_bytes(bytes: impl NormalizedBytes, view: &DecodedView) -> Zeroizing<Vec<u8>> {
-    let mut collected = Zeroizing::new(Vec::with_capacity(view.len()));
+/// Collects the bytes of a secret in a buffer that does not grow: the size hint is the length of the view.
+fn collect_bytes(bytes: impl NormalizedBytes) -> Zeroizing<Vec<u8>> {
+    let mut collected = Zeroizing::new(Vec::with_capacity(bytes.size_hint().1.unwrap_or_default()));
     collected.extend(bytes.map(|(byte, ..)| byte));
     collected
 }
@@ -229,10 +229,10 @@ fn mark_runs(table: &PieceTable, run_len: usize, bytes: impl NormalizedBytes, ma
         });
         // Marks the whole run once, then only each further byte: marking the run again would take quadratic
         // time.
-        match run {
-            Some((run_start, count)) if count == run_len => mark_range(marks, run_start, end),
-            Some((_, count)) if count > run_len => mark_range(marks, start, end),
-            _ => {}
+        if let Some((run_start, count)) = run
+            && count >= run_len
+        {
+            mark_range(marks, if count == run_len { run_start } else { start }, end);
         }
     }
 }

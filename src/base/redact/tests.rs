@@ -129,6 +129,8 @@ const SECRETS: &[&str] = &[
     "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJtZSJ9.c2lnbmF0dXJlLW9mLXRoZS1hc3NlcnRpb24",
     "Basic Y2xpZW50OnNlY3JldA==",
     "tab\tbackspace\u{8}form feed\u{c}end",
+    // Its base64 contains `/` and `+` at every alignment, its base64url `_` and `-`.
+    "what???is>>>this??>?what?>>is",
 ];
 
 #[test]
@@ -148,6 +150,13 @@ fn secret_is_redacted_in_every_encoding() {
         }
     }
     assert!(leaks.is_empty(), "{} leaks\n{}", leaks.len(), leaks.join("\n"));
+}
+
+#[test]
+fn every_secret_of_request_is_redacted() {
+    let secrets: Vec<_> = SECRETS.iter().copied().chain(["hunter2", "p@ss", "elevenchars"]).collect();
+    assert_eq!(redact(&secrets, &secrets.join("; ")), vec!["****"; secrets.len()].join("; "));
+    assert_eq!(redact(&secrets, "hunter3; p@st; elevenchart"), "hunter3; p@st; elevenchart");
 }
 
 #[test]
@@ -182,6 +191,49 @@ fn url_is_redacted_as_a_whole_only() {
         ("https://aaaaaaaaaaaaaaaa", "https://aaaaaaaaaaaaaaab", "https://aaaaaaaaaaaaaaab"),
     ] {
         assert_eq!(redact(&[secret], text), redacted, "{secret}");
+    }
+}
+
+#[test]
+fn invisible_characters_in_secret_are_ignored() {
+    let secret = SECRETS[0];
+    for ignored in
+        " \t\n+\0\u{b}\u{7f}\u{85}\u{a0}\u{ad}\u{34f}\u{200b}\u{2028}\u{3000}\u{feff}\u{1d173}\u{e0041}"
+            .chars()
+    {
+        let echo = wrap_lines(secret, 4, &ignored.to_string());
+        assert_eq!(redact(&[secret], &format!("no {echo}!")), "no ****!", "{}", ignored.escape_unicode());
+    }
+    for visible in ['-', '~', 'é', '漢', '\u{1f600}', '\u{10ffff}'] {
+        let echo = wrap_lines(secret, 4, &visible.to_string());
+        assert_eq!(redact(&[secret], &echo), echo);
+    }
+}
+
+#[test]
+fn base64_is_redacted_with_separators() {
+    for secret in SECRETS {
+        let echo = |separator| format!("<{}>", wrap_lines(&STANDARD.encode(secret), 4, separator));
+        for ignored in [" ", "\t", "\r\n", "\0", "\u{b}", "\u{7f}", "\u{200b}", "é"] {
+            assert_eq!(redact(&[secret], &echo(ignored)), "<****>", "{secret} {ignored:?}");
+        }
+        assert_eq!(redact(&[secret], &echo("*")), echo("*"), "the runs are not joined");
+    }
+}
+
+/// The buffer of a view is allocated once, because it may contain a secret.
+#[test]
+fn decoded_view_is_not_longer_than_text() {
+    let escapes = "%41 %ff %u0041 %u07ff %uffff %ud83d%ude00 &lt; &eth; &#9 &#128 &#2048 &#65536 &#x9 &#x80 &#x800 \
+        &#x10000 \\n \\/ \\x41 \\xff \\u0041 \\uffff \\ud83d\\ude00 \\u{9} \\u{80} \\u{800} \\u{10000}";
+    for escape in escapes.split(' ') {
+        let view = DecodedView::new(escape).unescape(ESCAPE_PREFIXES).unwrap();
+        assert!(view.iter().count() < escape.len(), "{escape}");
+    }
+    for text in ["AA", "AAAAAAAA", "=AA=AA=", "!AA!AA!", "AA\nAA"] {
+        for view in (0..4).filter_map(|phase| DecodedView::new(text).decode_base64(phase)) {
+            assert!(view.iter().count() <= text.len(), "{text}");
+        }
     }
 }
 
@@ -241,6 +293,7 @@ fn short_secret_is_redacted_as_a_whole_only() {
         ("hunter2", "no %68unter2&excl;", "no ****&excl;"),
         ("p@ss", "no p%40ss or cEBzcw==", "no **** or ****"),
         ("a b c", "a+b+c or a%20b%20c", "**** or ****"),
+        ("a  b  c  d  e  f", "no a  b  c  d  e  f!", "no ****!"),
         ("isno", "the key is not there", "the key is not there"),
         ("elevenchars", "elevenchar is no elevenchars", "elevenchar is no ****"),
     ] {
@@ -319,6 +372,13 @@ fn malformed_escapes_are_redacted_without_panic() {
         assert_eq!(redact(SECRETS, text), text);
         assert_eq!(redact(SECRETS, &format!("{text}{}{text}", SECRETS[0])), format!("{text}****{text}"));
     }
+}
+
+#[test]
+fn only_text_beyond_maximum_is_truncated() {
+    let longest = "x".repeat(MAX_SCANNED);
+    assert_eq!(redact(SECRETS, &longest), longest);
+    assert_eq!(redact(SECRETS, &format!("{longest}x")), longest[..MAX_SCANNED - CUT_MARGIN]);
 }
 
 #[test]

@@ -8,8 +8,8 @@ type Span = (u32, u32);
 /// Separates the decoded bytes of two base64 runs. 0xff does not occur in UTF-8.
 const BASE64_SEPARATOR: u8 = 0xff;
 
-/// Decoded bytes with their spans. They may contain a secret, so the buffer never grows beyond its initial
-/// capacity.
+/// Decoded bytes with their spans. They may contain a secret, so the buffer is allocated once, with the length of
+/// the encoded text: no encoding here is shorter than its decoded form.
 pub(super) struct DecodedView {
     bytes: Zeroizing<Vec<u8>>,
     spans: Vec<Span>,
@@ -29,16 +29,9 @@ impl DecodedView {
         Self { bytes: Zeroizing::new(Vec::with_capacity(length)), spans: Vec::with_capacity(length) }
     }
 
-    /// Appends a byte, or drops it if the buffer is full. No encoding here is shorter than its decoded form.
     fn push(&mut self, byte: u8, span: Span) {
-        if self.bytes.len() < self.bytes.capacity() {
-            self.bytes.push(byte);
-            self.spans.push(span);
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.push(byte);
+        self.spans.push(span);
     }
 
     /// The bytes from `offset` on.
@@ -61,18 +54,17 @@ impl DecodedView {
         }
         let mut view = Self::with_capacity(self.bytes.len());
         let mut offset: usize = 0;
-        let mut changed = false;
         while let Some(rest) = self.bytes.get(offset..)
             && let Some(first) = rest.first()
         {
             let escape = if prefixes.contains(first) { decode_escape(rest) } else { None };
             let (decoded, length) = escape.unwrap_or((DecodedEscape::Byte(*first), 1));
-            changed |= length > 1;
             let span = self.source_span(offset, length);
             decoded.with_bytes(|bytes| bytes.iter().for_each(|byte| view.push(*byte, span)));
             offset = offset.saturating_add(length);
         }
-        changed.then_some(view)
+        // Every escape is longer than its decoded form.
+        (view.bytes.len() != self.bytes.len()).then_some(view)
     }
 
     fn source_span(&self, offset: usize, length: usize) -> Span {
@@ -89,7 +81,7 @@ impl DecodedView {
         let mut previous = (0, 0);
         for (byte, span) in self.iter() {
             let Some(sextet) = decode_sextet(byte) else {
-                if byte.is_ascii_whitespace() || byte.is_ascii_control() || !byte.is_ascii() {
+                if !byte.is_ascii_graphic() {
                     continue;
                 }
                 if byte == b'=' {
@@ -173,8 +165,9 @@ fn parse_hex(text: &[u8], start: usize, digits: usize) -> Option<(u32, usize)> {
 }
 
 fn parse_digits(digits: &[u8], radix: u32) -> Option<u32> {
-    let valid = !digits.is_empty() && digits.iter().all(|byte| char::from(*byte).is_digit(radix));
-    u32::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| valid)?, radix).ok()
+    // from_str_radix accepts a sign. An empty text is an error.
+    let has_sign = !digits.iter().all(|byte| char::from(*byte).is_digit(radix));
+    u32::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| !has_sign)?, radix).ok()
 }
 
 /// Decodes an escaped UTF-16 code unit whose digits begin at `start`, or a surrogate pair of two such
