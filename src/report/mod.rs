@@ -28,7 +28,7 @@ const REDACTED: &str = "****";
 
 fn to_json(report: &impl Serialize) -> Result<String> {
     serde_json::to_string_pretty(report)
-        .map(sanitize::json)
+        .map(|text| sanitize::json(&text))
         .map_err(|_| Error::new(ErrorKind::Internal, "report", "cannot serialize the report"))
 }
 
