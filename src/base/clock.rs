@@ -184,4 +184,18 @@ mod tests {
         assert_eq!(format_rfc3339(-1), None);
         assert_eq!(format_rfc3339(i64::MAX), None);
     }
+
+    #[test]
+    fn rfc3339_has_three_digits_of_milliseconds() {
+        let ten_oclock = UNIX_EPOCH + Duration::from_secs(1_787_306_400);
+        for (nanos, expected) in [
+            (0, "2026-08-21T10:00:00.000Z"),
+            (42_999_999, "2026-08-21T10:00:00.042Z"),
+            (999_999_999, "2026-08-21T10:00:00.999Z"),
+        ] {
+            let time = ten_oclock + Duration::from_nanos(nanos);
+            assert_eq!(format_rfc3339_millis(time).as_deref(), Some(expected));
+        }
+        assert_eq!(format_rfc3339_millis(UNIX_EPOCH - Duration::from_millis(1)), None);
+    }
 }

@@ -406,8 +406,22 @@ mod tests {
 
     #[test]
     fn host_length_is_limited() {
-        let parse = |length| EndpointUrl::parse(&format!("https://{}/", "x".repeat(length)));
-        assert!(parse(MAX_HOST_LEN).is_ok() && parse(MAX_HOST_LEN + 1).is_err());
+        let parse = |length| EndpointUrl::parse(&format!("https://{}:443/", "x".repeat(length)));
+        assert_eq!(parse(0).unwrap_err(), "has no host");
+        assert!(parse(1).is_ok() && parse(MAX_HOST_LEN).is_ok());
+        assert_eq!(parse(MAX_HOST_LEN + 1).unwrap_err(), "has a host of more than 255 characters");
+    }
+
+    #[test]
+    fn absolute_http_url_has_scheme_and_host() {
+        for text in ["https://h", "http://192.0.2.1:8080/a?b=c", "HTTPS://[::1]/"] {
+            assert!(is_absolute_http(text), "{text}");
+        }
+        for text in
+            ["", "/a", "h", "h:443", "ftp://h/a", "https://", "https://:443/a", "https:///a", "https://h/a b"]
+        {
+            assert!(!is_absolute_http(text), "{text}");
+        }
     }
 
     #[test]
