@@ -83,11 +83,12 @@ mod tests {
     }
 
     #[test]
-    fn verifiers_and_states_are_unique_256_bits() {
+    fn verifiers_states_and_nonces_are_unique_256_bits() {
         let (one, other) = (Pkce::random().unwrap(), Pkce::random().unwrap());
         assert_ne!(one.verifier(), other.verifier());
         assert_ne!(random_state().unwrap(), random_state().unwrap());
-        for text in [one.verifier().clone(), random_state().unwrap()] {
+        assert_ne!(random_nonce().unwrap(), random_nonce().unwrap());
+        for text in [one.verifier().clone(), random_state().unwrap(), random_nonce().unwrap()] {
             assert_eq!(URL_SAFE_NO_PAD.decode(text.reveal()).unwrap().len(), 32);
         }
     }

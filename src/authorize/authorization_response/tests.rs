@@ -251,14 +251,17 @@ fn error_response_is_classified_and_redacted() {
             "{error}"
         );
     }
-    for (code, status) in [
-        ("consent_required", Status::ConsentRequired),
-        ("temporarily_unavailable", Status::Server),
-        ("server_error", Status::Server),
-        ("invalid_scope", Status::Denied),
+    for (code, status, hint) in [
+        ("access_denied", Status::Denied, "; the user declined or is not permitted to consent"),
+        ("consent_required", Status::ConsentRequired, "; the user or an administrator must consent first"),
+        ("temporarily_unavailable", Status::Server, ""),
+        ("server_error", Status::Server, ""),
+        ("invalid_scope", Status::Denied, ""),
     ] {
         let response = ErrorResponse::from_redirect(Secret::from(code), None, str::to_owned);
-        assert_eq!(denied_error(response, &expected_response()).status(), status, "{code}");
+        let error = denied_error(response, &expected_response());
+        assert_eq!(error.status(), status, "{code}");
+        assert!(error.message().ends_with(&format!(" returned the error {code}{hint}")), "{error}");
     }
 }
 
