@@ -107,10 +107,6 @@ impl ServerCertVerifier for ConfiguredVerifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
     }
-
-    fn root_hint_subjects(&self) -> Option<&[rustls::DistinguishedName]> {
-        self.inner.root_hint_subjects()
-    }
 }
 
 /// Tells an invalid signature of the handshake from one of a certificate, for which rustls has the same error.
@@ -137,4 +133,35 @@ fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(),
         return Err(CertificateError::ExpiredContext { time: now, not_after });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+    use crate::net::tls::provider::fork_safe_provider;
+
+    #[test]
+    fn trusted_certificate_is_valid_from_first_to_last_second() {
+        let mut parameters = CertificateParams::new(vec!["as.example".to_owned()]).unwrap();
+        parameters.not_before = date_time_ymd(2026, 1, 31);
+        parameters.not_after = date_time_ymd(2026, 2, 28);
+        let certificate = parameters.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone();
+        let verifier = ConfiguredVerifier {
+            inner: Arc::new(AcceptAnyServerCert(fork_safe_provider())),
+            expected_name: None,
+            trusted: vec![certificate.clone()],
+        };
+        let name = ServerName::try_from("as.example").unwrap();
+        let unix_time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let verify =
+            |now| verifier.verify_server_cert(&certificate, &[], &name, &[], unix_time(now)).map(|_| ());
+        let (first, last) = (1_769_817_600, 1_772_236_800);
+        assert_eq!((verify(first), verify(last)), (Ok(()), Ok(())));
+        let (time, not_before) = (unix_time(first - 1), unix_time(first));
+        assert_eq!(verify(first - 1), Err(CertificateError::NotValidYetContext { time, not_before }.into()));
+        let (time, not_after) = (unix_time(last + 1), unix_time(last));
+        assert_eq!(verify(last + 1), Err(CertificateError::ExpiredContext { time, not_after }.into()));
+    }
 }
