@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# mutants.sh [sample | FILE...]: mutation tests with cargo-mutants. Without arguments all modules of .cargo/mutants.toml.
+# mutants.sh [sample | FILE...]: mutation tests with the mutants of cargo-mutants. Without arguments all modules of .cargo/mutants.toml.
 #
-# Each mutant is first tested with the unit tests of its module. One that survives is then tested with all unit tests and with
-# the integration tests in THROUGH_C. Prints `ok MUTANT` for each mutant that a test catches, `not ok MUTANT` for each survivor
-# that scripts/mutants/survivors.txt does not list, and `not ok` for a listed one that no longer survives.
-# A timeout counts as caught. `sample` takes a few minutes, all modules some hours; results and logs are in build/mutants.
+# The mutants of the library are built together (scripts/mutants/combined.py) and tested with the unit tests that execute them; one that
+# survives, with the integration tests in THROUGH_C. Those that cannot be built together, and those of the mock server, are left to
+# cargo-mutants. Prints `ok MUTANT` for each mutant that a test catches, `not ok MUTANT` for each survivor that
+# scripts/mutants/survivors.txt does not list, and `not ok` for a listed one that no longer survives. A timeout counts as caught.
+# `sample` takes a few minutes, all modules some hours; results and logs are in build/mutants.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 . scripts/mutants/copy.sh
@@ -12,7 +13,7 @@ set -euo pipefail
 # Small modules, with few tests, and without survivors.
 SAMPLE=(src/base/bounded_map.rs src/base/backoff.rs src/base/jitter.rs)
 # Integration tests of the modules.
-THROUGH_C=(it data_sources logoff policy)
+THROUGH_C=(it audit data_sources logoff policy token_store)
 LISTED=scripts/mutants/survivors.txt
 
 case ${1:-} in
@@ -25,7 +26,7 @@ done
 
 ! grep -vE '^#|^$| # .' "$LISTED" || fail "mutants.sh: $LISTED has lines without a reason"
 
-scripts/setup.sh build mutants
+scripts/setup.sh build keys mutants
 PATH=$TOOLS/bin:$PATH
 copy_sources
 results=$MUTANTS/results
@@ -65,39 +66,32 @@ run() {
     echo "== $name: $(tail -n 1 "$SCRATCH/log"), $((SECONDS - begin)) s"
 }
 
-# First run: the mutants of each module with the unit tests of that module. In src/base and src/net a module is a file.
-module_of() { sed -nE 's,^src/(base|net)/([a-z0-9_]+)\.rs$,\1::\2,p; t; s,^src/(.+)/[a-z0-9_]+\.rs$,\1,; s,/,::,g; /^tests/!p'; }
-mapfile -t modules < <(printf '%s\n' "${chosen[@]}" | module_of | sort -u)
-for module in "${modules[@]}"; do
-    mapfile -t own < <(for file in "${chosen[@]}"; do [ "$(module_of <<<"$file")" != "$module" ] || echo "$file"; done)
-    name=${module//::/-}
-    config "${own[@]}" >"$SCRATCH/$name.toml"
-    run "$name" "$SCRATCH/$name.toml" --package authgrant --cargo-arg=--lib -- -- "$module::"
-done
+# The mutants of the library, together. The copy of the sources has all of them afterwards.
+if grep -q '^src/' "$SCRATCH/chosen"; then
+    cargo mutants --dir "$SOURCE" --config "$SCRATCH/chosen.toml" --package authgrant --list --json >"$SCRATCH/list.json"
+    scripts/mutants/combined.py "$SCRATCH/list.json" "$SOURCE" "$results" lib "${THROUGH_C[@]}"
+    restore_sources
+else
+    touch "$results"/{missed,unviable,alone}.txt
+fi
+# The others one by one, first with the unit tests of their modules; --iterate skips what is listed as caught.
+if [ -s "$results/alone.txt" ]; then
+    mapfile -t own < <(cut -d: -f1 "$results/alone.txt" | sort -u)
+    config "${own[@]}" >"$SCRATCH/alone.toml"
+    mapfile -t modules < <(printf '%s\n' "${own[@]}" | sed -E 's,^src/(.+)/[^/]+$,\1::,; s,/,::,g' | sort -u)
+    mkdir -p "$results/alone/mutants.out"
+    grep -vxFf "$results/alone.txt" "$SCRATCH/chosen" >"$results/alone/mutants.out/caught.txt" || true
+    alone=("$SCRATCH/alone.toml" --iterate --package authgrant --cargo-arg=--lib)
+    run alone "${alone[@]}" -- -- "${modules[@]}"
+    [ ! -s "$results/alone/mutants.out/missed.txt" ] || run alone "${alone[@]}" "${THROUGH_C[@]/#/--cargo-arg=--test=}"
+fi
 mapfile -t own < <(printf '%s\n' "${chosen[@]}" | grep '^tests/mock_server/')
 if [ ${#own[@]} -gt 0 ]; then
     config "${own[@]}" >"$SCRATCH/mock_server.toml"
     run mock_server "$SCRATCH/mock_server.toml" --package mock_server --cargo-arg=--lib --cargo-arg=--test=suite
 fi
-
-# Second run: the remaining mutants of the library, with all unit tests and the integration tests.
-cat "$results"/*/mutants.out/missed.txt >"$SCRATCH/missed"
-if grep -q '^src/' "$SCRATCH/missed"; then
-    # --iterate skips those that the first run caught, by the lists of that run.
-    mkdir -p "$results/second/mutants.out"
-    cat "$results"/*/mutants.out/{caught,timeout}.txt >"$SCRATCH/done"
-    cp "$SCRATCH/done" "$results/second/mutants.out/caught.txt"
-    cat "$results"/*/mutants.out/unviable.txt >"$SCRATCH/unviable"
-    cp "$SCRATCH/unviable" "$results/second/mutants.out/unviable.txt"
-    mapfile -t own < <(grep '^src/' "$SCRATCH/missed" | cut -d: -f1 | sort -u)
-    config "${own[@]}" >"$SCRATCH/second.toml"
-    run second "$SCRATCH/second.toml" --iterate --package authgrant --cargo-arg=--lib "${THROUGH_C[@]/#/--cargo-arg=--test=}"
-    grep -v '^src/' "$SCRATCH/missed" >"$SCRATCH/survivors" || true
-    cat "$results/second/mutants.out/missed.txt" >>"$SCRATCH/survivors"
-else
-    cp "$SCRATCH/missed" "$SCRATCH/survivors"
-fi
-cat "$results"/*/mutants.out/unviable.txt | sort -u >"$SCRATCH/unviable"
+cat "$results/missed.txt" "$results"/*/mutants.out/missed.txt >"$SCRATCH/survivors" 2>/dev/null || true
+cat "$results/unviable.txt" "$results"/*/mutants.out/unviable.txt 2>/dev/null | sort -u >"$SCRATCH/unviable" || true
 
 # Line and column change with every edit, so names are compared without them. Two equal mutants in a function are two lines.
 names() { sed -E 's/^([^:]+):[0-9]+:[0-9]+: /\1: /' "$@" | sort; }

@@ -13,9 +13,7 @@ copy_sources() {
     exec {MUTANTS_LOCK}>"$MUTANTS/lock"
     flock --nonblock "$MUTANTS_LOCK" || fail "another run uses $SOURCE"
     mkdir -p "$SOURCE" "$CARGO_TARGET_DIR"
-    find "$SOURCE" -type f -delete
-    git ls-files -z --cached --others --exclude-standard \
-        | tar --null --ignore-failed-read --files-from=- -cf - | tar -xmf - -C "$SOURCE"
+    restore_sources
     # Reuses dependencies that are already built.
     if [ -d "$TARGET/debug/.fingerprint" ] && [ ! -d "$CARGO_TARGET_DIR/debug" ]; then
         mkdir -p "$CARGO_TARGET_DIR/debug/deps"
@@ -23,4 +21,13 @@ copy_sources() {
         find "$TARGET/debug/deps" -maxdepth 1 \( -name 'lib*' -o -name '*.d' \) ! -name 'libauth*' \
             -exec cp -a -t "$CARGO_TARGET_DIR/debug/deps" {} +
     fi
+}
+
+restore_sources() {
+    find "$SOURCE" -type f -delete
+    git ls-files -z --cached --others --exclude-standard \
+        | tar --null --ignore-failed-read --files-from=- -cf - | tar -xmf - -C "$SOURCE"
+    # The tests generate the key files again if these are older than the scripts.
+    mkdir -p "$SOURCE/build"
+    [ ! -d "$ROOT/build/keys" ] || cp -R "$ROOT/build/keys" "$SOURCE/build/"
 }
