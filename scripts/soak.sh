@@ -3,14 +3,14 @@
 # docs/soak-report.md. Of steps that are not named, the report has the last run, with its commit.
 #
 #   keys          a byte of each key file changed, at every position
-#   forks         50,000 forks beside busy threads, and the other C programs
+#   forks         forks beside busy threads, and the other C programs
 #   thread        C programs with ThreadSanitizer
 #   address       C programs with AddressSanitizer and LeakSanitizer
 #   faults        each call to the C library and to the kernel fails once
 #   miri          unit tests of parsers and of the token cache under Miri
 #   fips          unit and integration tests with the FIPS module of AWS-LC
 #   reproducible  the packages, built twice
-#   schedules     40,000 random schedules of processes that share a token
+#   schedules     random schedules of processes that share a token
 #   fuzz          each fuzz target for AUTHGRANT_FUZZ_SECONDS, by default 360
 #
 # A step that fails does not end the run. The log of each is in build/soak.
@@ -18,6 +18,8 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 ALL=(keys forks thread address faults miri fips reproducible schedules fuzz)
+FORKS=50000
+SCHEDULES=40000
 LOGS=$ROOT/build/soak
 REPORT=$ROOT/docs/soak-report.md
 steps=("$@")
@@ -30,14 +32,14 @@ run_keys() {
     scripts/setup.sh build keys
     AUTHGRANT_SOAK=1 cargo test --test it key_ -- --nocapture
 }
-run_forks() { AUTHGRANT_FORKS=50000 AUTHGRANT_VALGRIND=0 scripts/test.sh c; }
+run_forks() { AUTHGRANT_FORKS=$FORKS AUTHGRANT_VALGRIND=0 scripts/test.sh c; }
 run_thread() { scripts/sanitize.sh thread; }
 run_address() { scripts/sanitize.sh address; }
 run_faults() { AUTHGRANT_FAULTS=all scripts/test.sh faults; }
 run_miri() { scripts/miri.sh all; }
 run_fips() { scripts/fips.sh; }
 run_reproducible() { scripts/reproducible.sh; }
-run_schedules() { SCHEDULES=40000 cargo test --lib shared_cache::tests::schedules; }
+run_schedules() { SCHEDULES=$SCHEDULES cargo test --lib shared_cache::tests::schedules; }
 run_fuzz() {
     scripts/setup.sh build fuzz
     AUTHGRANT_FUZZ_SEED=0 scripts/fuzz.sh "${AUTHGRANT_FUZZ_SECONDS:-360}"
@@ -54,8 +56,8 @@ detail() {
     case $1 in
         keys) sed -n 's/^\([0-9]* damaged key files\)$/\1/p' "$log" ;;
         faults) sed -n 's/.*\(^\|[^0-9]\)\([0-9]* cases\).*/\2/p' "$log" | tail -n 1 ;;
-        forks) echo "50,000 forks" ;;
-        schedules) echo "40,000 schedules" ;;
+        forks) echo "$FORKS forks" ;;
+        schedules) echo "$SCHEDULES schedules" ;;
         fuzz) awk '/^[a-z0-9_]+: [0-9]+ executions$/ { n += $2 } END { printf "%.1f million executions\n", n / 1e6 }' "$log" ;;
     esac
 }
