@@ -1,3 +1,6 @@
+mod headers;
+mod method;
+
 use super::*;
 use crate::base::error::Status;
 use crate::options::ProcessEnvironment;
@@ -46,16 +49,6 @@ fn missing_option_error(error: &Error) -> &Error {
 }
 
 #[test]
-fn grant_is_inferred_from_key_and_issuer() {
-    for method in ["", "AuthenticationMethod=24;", "AuthenticationMethod=oauth2;", "am=OAuth2-JWTBearer;"] {
-        let options = Options::parse(&format!("{method}ClaimsIssuer=me;JWTCertStore=k.jks")).unwrap();
-        assert!(matches!(resolve(&options).config.unwrap().flow, Flow::SignedJwt(_)), "{method}");
-    }
-    let error = resolve_error("");
-    assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("AuthenticationMethod")));
-}
-
-#[test]
 fn missing_model_requires_token_endpoint() {
     const KEY: &str = "RestConfigFile=/nowhere/x.rest;ClaimsIssuer=me;ClaimsAudience=a;JWTSecret=0123456789abcdef0123456789abcdef";
     let error = resolve_error(&format!("AuthenticationMethod=55;{KEY}"));
@@ -86,17 +79,6 @@ fn invalid_token_uri_is_not_missing() {
     let error = resolve_error("am=53;ClientID=c;ClientSecret=s;TokenURI=ftp://example.com/t");
     let all: Vec<_> = error_chain(&error).map(|error| (error.status(), error.option())).collect();
     assert_eq!(all, [(Status::InvalidOption, Some("TokenURI"))]);
-}
-
-#[test]
-fn unsupported_method_differs_from_unknown_method() {
-    assert_eq!(resolve_error("AuthenticationMethod=99").status(), Status::InvalidOption);
-    for (number, name, method) in AUTH_METHODS {
-        if matches!(method, AuthMethod::Unsupported(_)) {
-            assert_eq!(resolve_error(&format!("am={number}")).status(), Status::Unsupported);
-            assert_eq!(resolve_error(&format!("am={name}")).status(), Status::Unsupported);
-        }
-    }
 }
 
 #[test]
@@ -184,22 +166,6 @@ fn bearer_client_credentials_require_explicit_mode() {
 }
 
 #[test]
-fn incomplete_or_invalid_extra_header_is_rejected() {
-    for (more, status, option) in [
-        ("AuthHeader=X-Tenant", Status::MissingOption, "SecurityToken"),
-        ("SecurityToken=1", Status::MissingOption, "AuthHeader"),
-        ("AuthHeader=X Tenant;SecurityToken=1", Status::InvalidOption, "AuthHeader"),
-        ("AuthHeader=Content-Length;SecurityToken=1", Status::InvalidOption, "AuthHeader"),
-        ("AuthHeader=host;SecurityToken=evil", Status::InvalidOption, "AuthHeader"),
-        ("AuthHeader=X;SecurityToken={1\r\nY: 2}", Status::InvalidOption, "SecurityToken"),
-    ] {
-        let error = resolve_error(&format!("{BASE}{more}"));
-        assert_eq!((error.status(), error.option()), (status, Some(option)), "{more}");
-        assert!(!error.message().contains("Y: 2"), "{error}");
-    }
-}
-
-#[test]
 fn debug_output_hides_secrets() {
     let more = "JWTCertPassword=hunter2;SecurityToken=hunter2;AuthHeader=X;ClientSecret=hunter2;ClientID=c;\
                 ClientCredentialsMode=3;TokenURI=POST https://example.com/t?key=hunter2;JWTCertKeyPassword=hunter2;\
@@ -264,78 +230,6 @@ fn authorization_request_requires_redirect_uri_and_endpoint() {
 }
 
 #[test]
-fn inferred_method_prefers_most_specific_option() {
-    let endpoint = "TokenEndpoint=https://example.com/t;ClientID=c;ClientSecret=s";
-    let grant = |text: &str| match flow(text) {
-        Flow::TokenEndpoint(config) => format!("{:?}", config.grant),
-        other => format!("{other:?}"),
-    };
-    for method in ["", "AuthenticationMethod=24;"] {
-        assert_eq!(grant(&format!("{method}{endpoint}")), "ClientCredentials");
-        assert!(grant(&format!("{method}{endpoint};UID=u;PWD=p")).starts_with("Password"));
-        assert!(grant(&format!("{method}{endpoint};UID=u;PWD=p;AccessToken=a")).starts_with("AccessToken"));
-        let refresh = format!("{method}{endpoint};UID=u;PWD=p;AccessToken=a;RefreshToken=r");
-        assert!(grant(&refresh).starts_with("RefreshToken"));
-        let all = format!("{method}{endpoint};RefreshToken=r;ClaimsIssuer=i;JWTCertStore=k");
-        assert!(grant(&all).starts_with("JwtBearer"));
-    }
-}
-
-#[test]
-fn method_is_inferred_only_from_all_its_options() {
-    let endpoint = "TokenEndpoint=https://example.com/t";
-    for (text, method) in [
-        ("AuthURI=https://a/b", None),
-        ("EnableLoginPrompt=1", None),
-        ("AuthURI=https://a/b;EnableLoginPrompt=0", None),
-        ("AuthURI=https://a/b;EnableLoginPrompt=1", Some(AuthMethod::AuthorizationCode)),
-        ("OAuthCode=o", Some(AuthMethod::AuthorizationCode)),
-        ("UID=u;PWD=p", None),
-        (&format!("UID=u;{endpoint}"), None),
-        (&format!("UID=u;PWD=p;{endpoint}"), Some(AuthMethod::Password)),
-        ("ClientID=c", None),
-        ("ClientID=c;ClientSecret=s", None),
-        (&format!("ClientID=c;{endpoint}"), None),
-        (&format!("ClientSecret=s;{endpoint}"), None),
-        (&format!("ClientID=c;KeyStore=k;{endpoint}"), Some(AuthMethod::ClientCredentials)),
-    ] {
-        let stages = resolve(&Options::parse(text).unwrap()).stages;
-        assert_eq!(stages.method.map(|resolved| resolved.method), method, "{text}");
-    }
-}
-
-#[test]
-fn grant_errors_name_missing_options() {
-    for (method, missing) in [
-        ("53", "TokenURI and ClientID and ClientSecret"),
-        ("52", "User and Password"),
-        ("54", "RefreshToken"),
-        ("50", "AccessToken"),
-        ("34", "SecurityToken"),
-        ("25", "SecurityToken"),
-        ("0", "User and Password"),
-        ("JWT", "ClaimsIssuer and JWTCertStore"),
-        ("OAuth2-JWTClientAssertion", "ClaimsIssuer and JWTCertStore"),
-    ] {
-        let error = resolve_error(&format!("am={method}"));
-        assert_eq!(error.status(), Status::MissingOption, "{method}");
-        assert!(error.message().contains(missing), "{method}: {error}");
-    }
-}
-
-#[test]
-fn non_assertion_grants_never_use_get() {
-    for grant in ["am=53;ClientID=c;ClientSecret=s", "am=52;UID=u;PWD=p", "am=54;RefreshToken=r"] {
-        let Flow::TokenEndpoint(config) = flow(&format!("{grant};TokenURI=https://example.com/t")) else {
-            panic!("{grant} has no token endpoint")
-        };
-        assert_eq!(config.methods, EndpointMethods::Post, "{grant}");
-        let error = resolve_error(&format!("{grant};TokenURI=GET https://example.com/t"));
-        assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("TokenURI")), "{grant}");
-    }
-}
-
-#[test]
 fn token_parameters_reject_reserved_names() {
     let names = |more: &str| {
         let parameters =
@@ -362,16 +256,6 @@ fn client_assertion_conflicts_with_assertion_file() {
 }
 
 #[test]
-fn key_or_issuer_alone_reports_other_missing() {
-    for (text, missing) in [("JWTCertStore=k.jks", "ClaimsIssuer"), ("ClaimsIssuer=me", "JWTCertStore")] {
-        let error = resolve_error(text);
-        let error = missing_option_error(&error);
-        assert_eq!(error.option(), Some(missing), "{text}");
-        assert!(error.message().ends_with(&format!("{missing} is missing")), "{error}");
-    }
-}
-
-#[test]
 fn relative_key_store_resolves_against_current_dir() {
     let Flow::SignedJwt(signing) = config("").flow else { panic!("there is a token endpoint") };
     let store = signing.key.files().next().unwrap();
@@ -387,125 +271,6 @@ fn assertion_lifetime_defaults_to_five_minutes() {
 }
 
 #[test]
-fn authorization_header_conflicts_with_basic_auth() {
-    let secret =
-        "AuthHeader=authorization;SecurityToken=1;ClientID=c;ClientSecret=s;TokenEndpoint=https://a/t";
-    for mode in ["0", "1", "Default", "basic"] {
-        let error = resolve_error(&format!("{BASE}{secret};ClientCredentialsMode={mode}"));
-        assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("AuthHeader")), "{mode}");
-    }
-    assert!(
-        !token_endpoint_config(&format!("{secret};ClientCredentialsMode=3")).client.unwrap().uses_basic_auth
-    );
-}
-
-/// Options with a model that sets these headers, a JSON object.
-fn options_with_model_headers(headers: &str, more: &str) -> Options {
-    let folder = tempfile::tempdir().unwrap();
-    let model = folder.path().join("m.rest");
-    std::fs::write(&model, format!(r##"{{"#headers": {headers}}}"##)).unwrap();
-    Options::open(&format!("RestConfigFile={};{more}", model.display()), &ProcessEnvironment).unwrap()
-}
-
-/// Options with a model that sets an Authorization header.
-fn options_with_authorization_in_model(more: &str) -> Options {
-    options_with_model_headers(r#"{"Authorization": "hunter2"}"#, more)
-}
-
-fn names_and_values(headers: &[HttpHeader]) -> Vec<(&str, &str)> {
-    headers.iter().map(|header| (header.name.as_str(), header.value.reveal())).collect()
-}
-
-#[test]
-fn authorization_header_of_model_conflicts_with_basic_auth() {
-    let client = "am=53;ClientID=c;ClientSecret=s;TokenEndpoint=https://a/t";
-    let error = resolve(&options_with_authorization_in_model(client)).config.unwrap_err();
-    assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("RestConfigFile")));
-    assert!(error.message().contains("Authorization") && !error.message().contains("hunter2"), "{error}");
-    let in_body = options_with_authorization_in_model(&format!("{client};ClientCredentialsMode=3"));
-    let config = resolve(&in_body).config.unwrap();
-    let headers = &config.flow.token_endpoint().unwrap().headers;
-    assert_eq!(names_and_values(headers), [("Authorization", "hunter2")]);
-    assert!(config.headers.is_empty(), "API requests have the token");
-}
-
-#[test]
-fn auth_header_replaces_that_of_model_in_token_request() {
-    let options = options_with_model_headers(
-        r#"{"x-tenant": "model", "Accept": "text/csv", "X-Other": "b"}"#,
-        "am=53;ClientID=c;ClientSecret=s;TokenEndpoint=https://a/t;AuthHeader=X-Tenant;SecurityToken=a",
-    );
-    let config = resolve(&options).config.unwrap();
-    let headers = &config.flow.token_endpoint().unwrap().headers;
-    assert_eq!(
-        names_and_values(headers),
-        [("X-Tenant", "a"), ("X-Other", "b")],
-        "the model's Accept is for the API"
-    );
-}
-
-#[test]
-fn api_headers_are_those_of_option_model_and_profile() {
-    let options = options_with_model_headers(
-        r#"{"Accept": "text/csv"}"#,
-        "am=JWT;ClaimsIssuer=A.B;JWTCertStore=k.jks;Provider=snowflake;AuthHeader=X-Tenant;SecurityToken=a",
-    );
-    let headers = resolve(&options).config.unwrap().headers;
-    let expected =
-        [("X-Tenant", "a"), ("Accept", "text/csv"), ("X-Snowflake-Authorization-Token-Type", "KEYPAIR_JWT")];
-    assert_eq!(names_and_values(&headers), expected);
-}
-
-#[test]
-fn configured_token_with_line_break_is_invalid() {
-    let renewable = "am=54;RefreshToken=r;TokenEndpoint=https://a/t";
-    for (string, option) in [
-        ("am=50", "AccessToken"),
-        (renewable, "AccessToken"),
-        ("am=34", "SecurityToken"),
-        ("am=25", "SecurityToken"),
-    ] {
-        for (value, is_valid) in [("a~ b", true), ("a\r\nX: y", false), ("a\n", false), ("\u{e9}", false)] {
-            let resolution = resolve(&Options::parse(&format!("{string};{option}={{{value}}}")).unwrap());
-            let error = resolution.config.as_ref().err();
-            assert_eq!(error.is_none(), is_valid, "{string} {value:?}: {error:?}");
-            assert!(error.is_none_or(|error| error.concerns(option)), "{error:?}");
-        }
-    }
-}
-
-#[test]
-fn unsent_authorization_header_warns() {
-    let warned = |options: &Options| {
-        let resolution = resolve(options);
-        assert!(resolution.config.is_ok(), "{resolution:?}");
-        let is_found = |warning: &&Error| warning.message().contains("Authorization");
-        resolution.warnings().iter().find(is_found).and_then(|found| found.option().map(str::to_owned))
-    };
-    let header = "AuthHeader=authorization;SecurityToken=x";
-    for (more, option) in [
-        ("am=JWT;cliss=me;JWTCertStore=k.jks", Some("AuthHeader")),
-        ("am=50;AccessToken=a", Some("AuthHeader")),
-        ("am=55;cliss=me;JWTCertStore=k.jks;TokenEndpoint=https://a/t", None),
-        ("am=25", None),
-        (
-            "Provider=hydra;am=55;cliss=me;clsub=u;JWTCertStore=k.jks;TokenEndpoint=https://a/t;ClientID=c;ClientSecret=s",
-            Some("AuthHeader"),
-        ),
-    ] {
-        let options = Options::parse(&format!("{header};{more}")).unwrap();
-        assert_eq!(warned(&options).as_deref(), option, "{more}");
-    }
-    for (more, option) in [
-        ("am=50;AccessToken=a", Some("RestConfigFile")),
-        ("am=15", Some("RestConfigFile")),
-        ("am=54;RefreshToken=r;TokenEndpoint=https://a/t", None),
-    ] {
-        assert_eq!(warned(&options_with_authorization_in_model(more)).as_deref(), option, "{more}");
-    }
-}
-
-#[test]
 fn url_client_credentials_mode_warns() {
     let warned = |mode: &str| {
         let more =
@@ -515,34 +280,6 @@ fn url_client_credentials_mode_warns() {
     };
     assert!(warned("2") && warned("url"));
     assert!(!warned("3") && !warned("1"));
-}
-
-#[test]
-fn reserved_http_headers_are_rejected() {
-    for name in [
-        "Connection",
-        "Content-Encoding",
-        "content-length",
-        "Content-Type",
-        "Expect",
-        "HOST",
-        "TE",
-        "Transfer-Encoding",
-        "Upgrade",
-    ] {
-        assert_eq!(
-            resolve_error(&format!("{BASE}AuthHeader={name};SecurityToken=1")).option(),
-            Some("AuthHeader"),
-            "{name}"
-        );
-    }
-}
-
-#[test]
-fn incomplete_header_error_names_missing_half() {
-    let message = |more: &str| resolve_error(&format!("{BASE}{more}")).message().to_owned();
-    assert!(message("AuthHeader=X").contains("SecurityToken is missing: AuthHeader"));
-    assert!(message("SecurityToken=1").contains("AuthHeader is missing: SecurityToken"));
 }
 
 #[test]
@@ -613,22 +350,6 @@ fn assertion_without_endpoint_requires_everything_else() {
         let audience = stages.assertion_without_endpoint.map(|signing| signing.audience.unwrap());
         assert_eq!(audience.as_deref(), is_complete.then_some("a"), "{more}");
     }
-}
-
-#[test]
-fn vendor_words_are_compared_without_blanks_and_hyphens() {
-    for method in ["OAuth2-JWT Bearer", "oauth2jwtbearer", "OAUTH2 - JWT-BEARER", "55"] {
-        let options =
-            Options::parse(&format!("AuthenticationMethod={method};ClaimsIssuer=me;JWTCertStore=k"));
-        assert_eq!(resolve(&options.unwrap()).stages.method.unwrap().number, "55", "{method}");
-    }
-    let consent = |word: &str| {
-        config(&format!("ConsentType={word};TokenURI=https://example.com/t")).consent_guidance.consent_type
-    };
-    for word in ["External Admin", "external-admin", "ExternalAdmin"] {
-        assert_eq!(consent(word), crate::provider::ConsentType::ExternalAdmin, "{word}");
-    }
-    assert_eq!(resolve_error("AuthenticationMethod=5 5").option(), Some("AuthenticationMethod"));
 }
 
 #[test]
